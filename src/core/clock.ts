@@ -1,0 +1,9 @@
+/** Time and scheduling as the core sees them. Replaced by a virtual clock in tests. */
+export interface Clock {
+  /** Milliseconds of a clock that never goes back; only differences mean anything. */
+  monotonicMs(): number;
+  /** Calls back once after `delayMs`; the returned function cancels. Never keeps the process alive. */
+  setTimer(delayMs: number, callback: () => void): () => void;
+  /** Calls back once the current turn's promise callbacks have run, without waiting for input or timers. */
+  defer(callback: () => void): void;
+}

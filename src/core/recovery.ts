@@ -1,0 +1,124 @@
+/**
+ * The protocol's decisions, as one pure function: what a reservation does to a ledger entry.
+ *
+ * Every ledger adapter calls it inside its transaction, so the table in ARCHITECTURE.md exists once.
+ *
+ * | the entry | the caller saw | outcome |
+ * |---|---|---|
+ * | newer generation | anything | fenced |
+ * | none | no word | new: block (0, size] |
+ * | none, or ceiling below the caller's | a word | healed: block (caller's ceiling, + size] |
+ * | ceiling equal to the caller's | a word | extended: block (ceiling, + size] |
+ * | same generation, ceiling above | a word | adopted: the block between the two ceilings, nothing new reserved |
+ * | older generation, ceiling above | a word or none | takeover, gap (floor, ceiling] `history_lost` |
+ * | same generation, reserved a moment ago | no word | busy: somebody is just installing it |
+ * | same generation | no word | takeover, gap (floor, ceiling] `word_lost` |
+ */
+
+import { ceilingOf, maxRemaining, maxSequenceNumber } from './counter-word.js';
+import type { LedgerEntry, NewGap, ReservationKind, ReserveOutcome, ReserveRequest } from './ledger.js';
+import { nextBlockSize } from './reservation-policy.js';
+
+/**
+ * How long after its look at the counter store an install may still run (I8). A word that is missing longer than this
+ * after its reservation was lost, not late.
+ */
+export const installWindowMs = 1_000;
+
+/** What to answer, and what to write with it in the same transaction. */
+export interface Decision {
+  readonly outcome: ReserveOutcome;
+  /** The entry to write; undefined when it stays as it is. */
+  readonly entry: LedgerEntry | undefined;
+}
+
+/**
+ * Decides one reservation.
+ *
+ * @param entry - the entry as the transaction sees it, locked; undefined when there is none
+ * @param request - what the caller saw and wants
+ * @param nowMs - the ledger's own clock, milliseconds since 1970
+ */
+export function decideReservation(entry: LedgerEntry | undefined, request: ReserveRequest, nowMs: number): Decision {
+  const { generation, saw } = request;
+  // I6: the fence comes before anything else; an old primary must not heal the ledger either.
+  if (entry !== undefined && entry.generation > generation) {
+    return unchanged({ status: 'fenced', newerGeneration: entry.generation });
+  }
+  if (saw === undefined) {
+    if (entry === undefined) return reserve('new', entry, request, nowMs, 0);
+    const nothingOutstanding = entry.ceiling === entry.floor;
+    const justReserved = Math.abs(nowMs - entry.reservedAtMs) <= installWindowMs;
+    if (entry.generation === generation && justReserved && !nothingOutstanding) return unchanged({ status: 'busy' });
+    return reserve('takeover', entry, request, nowMs, entry.ceiling);
+  }
+  const seen = ceilingOf(saw);
+  if (entry === undefined || seen > entry.ceiling) return reserve('healed', entry, request, nowMs, seen);
+  if (seen === entry.ceiling) return reserve('extended', entry, request, nowMs, seen);
+  if (entry.generation < generation) return reserve('takeover', entry, request, nowMs, entry.ceiling);
+  return adopt(entry, saw.last, seen);
+}
+
+/** Reserves `(start, start + size]`. The ceiling only ever rises here (I2). */
+function reserve(
+  kind: Exclude<ReservationKind, 'adopted'>,
+  entry: LedgerEntry | undefined,
+  request: ReserveRequest,
+  nowMs: number,
+  start: number,
+): Decision {
+  const { conversation, generation, saw } = request;
+  const previous = entry && {
+    size: entry.blockSize,
+    ageMs: nowMs - entry.reservedAtMs,
+    usedUp: kind === 'extended',
+  };
+  const blockSize = nextBlockSize(request.policy, previous, request.need);
+  const room = maxRemaining - (kind === 'takeover' || saw === undefined ? 0 : saw.remaining);
+  const end = Math.min(start + Math.min(blockSize, room), maxSequenceNumber);
+  if (end <= start) return unchanged({ status: 'exhausted' });
+  const floor = floorAfter(kind, entry, request, start);
+  const gap = kind === 'takeover' ? takeoverGap(entry, request) : undefined;
+  const mode = kind === 'new' || kind === 'takeover' ? 'install' : 'extend';
+  return {
+    outcome: { status: 'reserved', kind, block: { start, end }, mode, blockSize, gap },
+    entry: { conversation, ceiling: end, floor, generation, blockSize, reservedAtMs: nowMs },
+  };
+}
+
+function floorAfter(
+  kind: Exclude<ReservationKind, 'adopted'>,
+  entry: LedgerEntry | undefined,
+  request: ReserveRequest,
+  start: number,
+): number {
+  // After a takeover everything up to the new block is issued or in its gap.
+  if (kind === 'takeover') return start;
+  return Math.max(entry?.floor ?? 0, request.saw?.last ?? 0);
+}
+
+/** I7: the gap is written in the transaction that reserves behind it. */
+function takeoverGap(entry: LedgerEntry | undefined, request: ReserveRequest): NewGap | undefined {
+  if (entry === undefined || entry.floor >= entry.ceiling) return undefined;
+  return {
+    conversation: request.conversation,
+    first: entry.floor + 1,
+    last: entry.ceiling,
+    reason: entry.generation === request.generation ? 'word_lost' : 'history_lost',
+    generation: request.generation,
+  };
+}
+
+/**
+ * The block above the word was reserved in this generation, and whoever did it has not granted it, or not yet. Granting
+ * it in its place is safe: the word's ceiling lets only one of the two grants pass (I5), and nothing is skipped.
+ */
+function adopt(entry: LedgerEntry, last: number, seen: number): Decision {
+  const end = Math.min(entry.ceiling, last + maxRemaining);
+  const block = { start: seen, end };
+  return unchanged({ status: 'reserved', kind: 'adopted', block, mode: 'extend', blockSize: entry.blockSize, gap: undefined });
+}
+
+function unchanged(outcome: ReserveOutcome): Decision {
+  return { outcome, entry: undefined };
+}

@@ -1,0 +1,42 @@
+-- Applies reserved blocks to counter words.
+--
+-- KEYS      counter words
+-- ARGV[1]   history that the caller believes in (master_replid)
+-- ARGV[2…]  four for each word: mode ('extend' or 'install'), block start, block end, and the time of this server's
+--           clock in milliseconds after which an install is refused
+--
+-- Reply: {'STALE', history} · {'DONE', 1 granted or 0 refused, …}
+local history = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
+if history ~= ARGV[1] then return {'STALE', history} end
+
+local UNIT, MAX_REMAINING, MAX_WORD = 1000000000000, 9000, 9000999999999999
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+local function grant(key, mode, first, last, expires)
+  local raw = redis.pcall('GET', key)
+  if type(raw) == 'table' then return 0 end
+  local word = raw and tonumber(raw)
+  if raw and (not word or word < 0 or word > MAX_WORD) then return 0 end
+  local size = last - first
+  if mode == 'install' then
+    if now > expires then return 0 end
+    if not word or word % UNIT + math.floor(word / UNIT) < first then
+      redis.call('SET', key, string.format('%.0f', size * UNIT + first))
+      return 1
+    end
+  elseif not word then
+    return 0
+  end
+  local remaining = math.floor(word / UNIT)
+  if word % UNIT + remaining ~= first or remaining + size > MAX_REMAINING then return 0 end
+  redis.call('INCRBY', key, string.format('%.0f', size * UNIT))
+  return 1
+end
+
+local reply = {'DONE'}
+for i = 1, #KEYS do
+  local at = i * 4 - 2
+  reply[i + 1] = grant(KEYS[i], ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3]))
+end
+return reply

@@ -1,0 +1,1 @@
+export { TidemarkError, errorCodes } from './errors.js';

@@ -1,0 +1,112 @@
+import { TidemarkError } from '../../errors.js';
+import type { CounterWord } from '../../core/counter-word.js';
+import { ceilingOf } from '../../core/counter-word.js';
+import type {
+  Gap,
+  Ledger,
+  LedgerEntry,
+  LedgerNotice,
+  NewGap,
+  ReserveOutcome,
+  ReserveRequest,
+} from '../../core/ledger.js';
+import { gapReasons } from '../../core/ledger.js';
+import { decideReservation } from '../../core/recovery.js';
+import { compareUtf8 } from '../../core/utf8.js';
+
+/**
+ * A ledger in memory: the reference model that the real ones are tested against. It survives nothing; use it in tests.
+ *
+ * @example
+ * ```ts
+ * import { groupChat, MemoryCounterStore, MemoryLedger, SequenceGenerator } from 'tidemark';
+ * const sequences = new SequenceGenerator({ counters: new MemoryCounterStore(), ledger: new MemoryLedger() });
+ * console.log(await sequences.next(groupChat('g1'))); // 1
+ * await sequences.close();
+ * ```
+ */
+export class MemoryLedger implements Ledger {
+  readonly #nowMs: () => number;
+  readonly #generations = new Map<string, number>();
+  readonly #entries = new Map<string, LedgerEntry>();
+  readonly #gaps = new Map<string, Map<string, Gap>>();
+  #closed = false;
+
+  /** @param nowMs - the ledger's clock, milliseconds since 1970; the system's by default */
+  constructor(nowMs: () => number = Date.now) {
+    this.#nowMs = nowMs;
+  }
+
+  async registerHistory(history: string): Promise<number> {
+    this.#check();
+    const known = this.#generations.get(history);
+    if (known !== undefined) return known;
+    const generation = this.#generations.size + 1;
+    this.#generations.set(history, generation);
+    return generation;
+  }
+
+  async reserve(requests: readonly ReserveRequest[]): Promise<readonly ReserveOutcome[]> {
+    this.#check();
+    const nowMs = this.#nowMs();
+    return requests.map((request) => {
+      const { outcome, entry } = decideReservation(this.#entries.get(request.conversation), request, nowMs);
+      if (entry !== undefined) this.#entries.set(request.conversation, entry);
+      if (outcome.status === 'reserved' && outcome.gap !== undefined) this.#addGap(outcome.gap, nowMs);
+      return outcome;
+    });
+  }
+
+  async recordGaps(gaps: readonly NewGap[]): Promise<void> {
+    this.#check();
+    for (const gap of gaps) this.#addGap(gap, this.#nowMs());
+  }
+
+  async handBack(generation: number, words: readonly { conversation: string; word: CounterWord }[]): Promise<void> {
+    this.#check();
+    for (const { conversation, word } of words) {
+      const entry = this.#entries.get(conversation);
+      if (entry === undefined || entry.generation !== generation || entry.ceiling !== ceilingOf(word)) continue;
+      this.#entries.set(conversation, { ...entry, ceiling: word.last, floor: word.last });
+    }
+  }
+
+  async load(conversations: readonly string[]): Promise<readonly (LedgerEntry | undefined)[]> {
+    this.#check();
+    return conversations.map((conversation) => this.#entries.get(conversation));
+  }
+
+  async list(type: string, page: { after: string | undefined; limit: number }): Promise<readonly LedgerEntry[]> {
+    this.#check();
+    const after = page.after ?? '';
+    return [...this.#entries.values()]
+      .filter(({ conversation }) => conversation.startsWith(`${type}:`) && compareUtf8(conversation, after) > 0)
+      .sort((a, b) => compareUtf8(a.conversation, b.conversation))
+      .slice(0, page.limit);
+  }
+
+  async gaps(conversation: string, range: { from: number; to: number; limit: number }): Promise<readonly Gap[]> {
+    this.#check();
+    return [...(this.#gaps.get(conversation)?.values() ?? [])]
+      .filter((gap) => gap.last >= range.from && gap.first <= range.to)
+      .sort((a, b) => a.first - b.first || a.last - b.last)
+      .slice(0, range.limit);
+  }
+
+  onNotice(_listener: (notice: LedgerNotice) => void): void {}
+
+  async close(): Promise<void> {
+    this.#closed = true;
+  }
+
+  #addGap(gap: NewGap, nowMs: number): void {
+    const gaps = this.#gaps.get(gap.conversation) ?? new Map<string, Gap>();
+    this.#gaps.set(gap.conversation, gaps);
+    const id = `${gap.first}-${gap.last}`;
+    if (!gaps.has(id)) gaps.set(id, { ...gap, certain: gapReasons[gap.reason].certain, recordedAtMs: nowMs });
+  }
+
+  #check(): void {
+    if (this.#closed) throw new TidemarkError('closed', 'the ledger is closed; open a new one');
+  }
+}
