@@ -2,7 +2,8 @@
  * The counter word: one integer per conversation, `remaining × 10^12 + last`. Pure functions.
  *
  * Taking n numbers adds `n − n·10^12`. The sum of `last` and `remaining`, the ceiling, does not change by it (I2),
- * and a result below zero means that the block cannot give n numbers (I1). Every value and step stays below 2^53,
+ * and a result of zero or less means that the block cannot give n numbers (I1); zero itself is what the step makes of
+ * the very last word, 10^12 − 1 with nothing left. Every value and step stays below 2^53,
  * because Lua and JavaScript turn integers into doubles (I3).
  */
 
@@ -52,6 +53,12 @@ export function remainingOf(packed: number): number {
 /** What is added to a packed word to take n numbers. */
 export function takeStep(count: number): number {
   return count - count * wordUnit;
+}
+
+/** The packed word after taking n numbers; undefined when its block cannot give them. */
+export function takeFrom(packed: number, count: number): number | undefined {
+  const after = packed + takeStep(count);
+  return after > 0 ? after : undefined;
 }
 
 /** The highest number that the word's block reaches. */

@@ -8,7 +8,7 @@
 -- ARGV[4…]  steps (n − n·10^12) of the first words; the others take one number
 --
 -- Reply: {'STALE', history} · {'SUPERSEDED'} · {'DONE', time, result…}, one result for each word:
---   r >= 0   taken; r is the word it left
+--   r > 0    taken; r is the word it left
 --   r == -1  missing; `time` is then this server's clock in milliseconds, otherwise 0
 --   r < -1   short; the word is -r - 2, unchanged
 --   text     not a counter word; left as it was
@@ -35,7 +35,7 @@ for i = 2, #KEYS do
       return word
     end
     word = message
-  elseif word < 0 or word > MAX_WORD then
+  elseif word <= 0 or word > MAX_WORD then
     local was = undo(key, step)
     if was == 0 then
       redis.call('DEL', key)
