@@ -2,7 +2,7 @@
 export interface Clock {
   /** Milliseconds of a clock that never goes back; only differences mean anything. */
   monotonicMs(): number;
-  /** Calls back once after `delayMs`; the returned function cancels. Never keeps the process alive. */
+  /** Calls back once after `delayMs`; the returned function cancels. Keeps the process alive until then. */
   setTimer(delayMs: number, callback: () => void): () => void;
   /** Calls back once the current turn's promise callbacks have run, without waiting for input or timers. */
   defer(callback: () => void): void;

@@ -36,7 +36,10 @@ export class Conversation {
   /** @internal Use {@link privateChat}, {@link groupChat}, {@link conversation} or {@link parseConversation}. */
   constructor(guard: symbol, type: string, id: string) {
     if (guard !== constructionKey) {
-      throw new TidemarkError('invalid_conversation', 'make conversations with privateChat, groupChat or conversation');
+      throw new TidemarkError(
+        'invalid_conversation',
+        'make conversations with privateChat, groupChat or conversation',
+      );
     }
     this.type = type;
     this.id = id;
@@ -137,16 +140,20 @@ export function parseConversation(text: string): Conversation {
 }
 
 function parsePair(pair: string): Conversation {
-  if (typeof pair !== 'string') throw invalid(`the id of a private chat must be a string, got ${typeof pair}`);
+  if (typeof pair !== 'string')
+    throw invalid(`the id of a private chat must be a string, got ${typeof pair}`);
   const ids = pair.split(':');
   if (ids.length !== 2) {
-    throw invalid(`${quote(pair)} does not name a private chat; write <user>:<user>, with : inside an id as %3A`);
+    throw invalid(
+      `${quote(pair)} does not name a private chat; write <user>:<user>, with : inside an id as %3A`,
+    );
   }
   return privateChat(unescapeId(ids[0]!), unescapeId(ids[1]!));
 }
 
 function checkType(type: string): void {
-  if (typeof type !== 'string') throw invalid(`the type of a conversation must be a string, got ${typeof type}`);
+  if (typeof type !== 'string')
+    throw invalid(`the type of a conversation must be a string, got ${typeof type}`);
   if (type.length > maxTypeLength || !typePattern.test(type)) {
     throw invalid(
       `${quote(type)} is not a conversation type; use 1 to ${maxTypeLength} of a-z, 0-9, _ and -, beginning with a letter`,
@@ -155,12 +162,14 @@ function checkType(type: string): void {
 }
 
 function escapeId(id: string, what: string): string {
-  if (typeof id !== 'string') throw invalid(`the ${what} must be a string, got ${id === null ? 'null' : typeof id}`);
+  if (typeof id !== 'string')
+    throw invalid(`the ${what} must be a string, got ${id === null ? 'null' : typeof id}`);
   if (id === '') throw invalid(`the ${what} is empty; give 1 to ${maxIdBytes} bytes`);
   // Checked before any pattern runs, so that a huge id costs nothing.
   if (id.length > maxIdBytes) throw tooLong(what);
   if (controlCharacter.test(id)) throw invalid(`the ${what} ${quote(id)} has a control character; remove it`);
-  if (!id.isWellFormed()) throw invalid(`the ${what} ${quote(id)} has a lone surrogate; it is not valid Unicode`);
+  if (!id.isWellFormed())
+    throw invalid(`the ${what} ${quote(id)} has a lone surrogate; it is not valid Unicode`);
   const escaped = separatorOrEscape.test(id)
     ? id.replace(separatorOrEscapeAll, (character) => (character === ':' ? '%3A' : '%25'))
     : id;

@@ -119,10 +119,18 @@ export type GrantReply =
 export type GrantResult = 'granted' | 'refused';
 
 export type ReadReply =
-  | { readonly status: 'done'; readonly results: readonly ReadResult[] }
+  | {
+      readonly status: 'done';
+      readonly results: readonly ReadResult[];
+      /** When the store looked, in milliseconds of its own clock. */
+      readonly storeTimeMs: number;
+    }
   | { readonly status: 'stale'; readonly history: string };
 
-export type ReadResult = { readonly status: 'present'; readonly word: CounterWord } | MissingWord | CorruptWord;
+export type ReadResult =
+  | { readonly status: 'present'; readonly word: CounterWord }
+  | MissingWord
+  | CorruptWord;
 
 export interface DrainedWord {
   readonly conversation: string;

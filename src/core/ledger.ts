@@ -28,10 +28,16 @@ export interface Ledger {
   load(conversations: readonly string[]): Promise<readonly (LedgerEntry | undefined)[]>;
 
   /** Entries of one type, in order of key bytes, after a key (exclusive). */
-  list(type: string, page: { readonly after: string | undefined; readonly limit: number }): Promise<readonly LedgerEntry[]>;
+  list(
+    type: string,
+    page: { readonly after: string | undefined; readonly limit: number },
+  ): Promise<readonly LedgerEntry[]>;
 
   /** Recorded gaps that touch `from … to`, ordered by first, then last number, at most `limit`. */
-  gaps(conversation: string, range: { readonly from: number; readonly to: number; readonly limit: number }): Promise<readonly Gap[]>;
+  gaps(
+    conversation: string,
+    range: { readonly from: number; readonly to: number; readonly limit: number },
+  ): Promise<readonly Gap[]>;
 
   /** Tells the generator when the ledger is lost, reached again, or set up in a risky way. Replaces an earlier listener. */
   onNotice(listener: (notice: LedgerNotice) => void): void;
@@ -80,7 +86,9 @@ export type ReserveOutcome =
   /** Somebody else has reserved the block that this caller needs, and is just installing it; look again. */
   | { readonly status: 'busy' }
   /** The conversation has used its last number, 10^12 − 1. */
-  | { readonly status: 'exhausted' };
+  | { readonly status: 'exhausted' }
+  /** The stored entry makes no sense; it was left as it is. `found` says what was found. */
+  | { readonly status: 'corrupt'; readonly found: string };
 
 /**
  * `new`: first block. `extended`: the next block. `adopted`: a block that another process reserved and has not granted
@@ -96,7 +104,7 @@ export const gapReasons = {
   word_lost: { certain: false },
   /** The reply to a take was lost for good; the numbers it took, if any, are in this range. */
   reply_lost: { certain: false },
-  /** Numbers were taken for callers that had given up, and nobody else was waiting. */
+  /** Numbers were taken for callers that gave up before the reply came. */
   abandoned: { certain: true },
 } as const satisfies Record<string, { readonly certain: boolean }>;
 
@@ -125,4 +133,9 @@ export type LedgerNotice =
   | { readonly status: 'up' }
   | { readonly status: 'down'; readonly cause: unknown }
   /** The server may lose what it has acknowledged. */
-  | { readonly status: 'not_durable'; readonly setting: string; readonly value: string; readonly advice: string };
+  | {
+      readonly status: 'not_durable';
+      readonly setting: string;
+      readonly value: string;
+      readonly advice: string;
+    };

@@ -39,7 +39,11 @@ export interface Decision {
  * @param request - what the caller saw and wants
  * @param nowMs - the ledger's own clock, milliseconds since 1970
  */
-export function decideReservation(entry: LedgerEntry | undefined, request: ReserveRequest, nowMs: number): Decision {
+export function decideReservation(
+  entry: LedgerEntry | undefined,
+  request: ReserveRequest,
+  nowMs: number,
+): Decision {
   const { generation, saw } = request;
   // I6: the fence comes before anything else; an old primary must not heal the ledger either.
   if (entry !== undefined && entry.generation > generation) {
@@ -49,7 +53,8 @@ export function decideReservation(entry: LedgerEntry | undefined, request: Reser
     if (entry === undefined) return reserve('new', entry, request, nowMs, 0);
     const nothingOutstanding = entry.ceiling === entry.floor;
     const justReserved = Math.abs(nowMs - entry.reservedAtMs) <= installWindowMs;
-    if (entry.generation === generation && justReserved && !nothingOutstanding) return unchanged({ status: 'busy' });
+    if (entry.generation === generation && justReserved && !nothingOutstanding)
+      return unchanged({ status: 'busy' });
     return reserve('takeover', entry, request, nowMs, entry.ceiling);
   }
   const seen = ceilingOf(saw);
@@ -116,7 +121,14 @@ function takeoverGap(entry: LedgerEntry | undefined, request: ReserveRequest): N
 function adopt(entry: LedgerEntry, last: number, seen: number): Decision {
   const end = Math.min(entry.ceiling, last + maxRemaining);
   const block = { start: seen, end };
-  return unchanged({ status: 'reserved', kind: 'adopted', block, mode: 'extend', blockSize: entry.blockSize, gap: undefined });
+  return unchanged({
+    status: 'reserved',
+    kind: 'adopted',
+    block,
+    mode: 'extend',
+    blockSize: entry.blockSize,
+    gap: undefined,
+  });
 }
 
 function unchanged(outcome: ReserveOutcome): Decision {

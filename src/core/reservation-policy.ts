@@ -36,7 +36,11 @@ export interface PreviousBlock {
 }
 
 /** The size of the next block: at least `need`, whatever the policy says. */
-export function nextBlockSize(policy: ReservationPolicy, previous: PreviousBlock | undefined, need: number): number {
+export function nextBlockSize(
+  policy: ReservationPolicy,
+  previous: PreviousBlock | undefined,
+  need: number,
+): number {
   return Math.max(need, wantedSize(policy, previous));
 }
 

@@ -1,0 +1,50 @@
+import type { Block } from './counter-store.js';
+import type { NewGap } from './ledger.js';
+
+/** What the generator tells its `onEvent` hook. The hook must not block; what it throws is ignored. */
+export type TidemarkEvent =
+  /** A lost or stale counter word was replaced by a fresh block behind the ledger's ceiling. */
+  | {
+      readonly type: 'takeover';
+      readonly conversation: string;
+      readonly generation: number;
+      readonly block: Block;
+    }
+  /** A gap was recorded. */
+  | ({ readonly type: 'gap' } & NewGap)
+  /** The ledger refused: a newer generation has reserved, so this process talks to a store that is no longer the one. */
+  | {
+      readonly type: 'fenced';
+      readonly conversation: string;
+      readonly generation: number;
+      readonly newerGeneration: number;
+    }
+  /** The ledger is out of reach and a word was extended without it, up to `ceiling`. */
+  | { readonly type: 'unbacked'; readonly conversation: string; readonly ceiling: number }
+  /** The ledger knows the ceiling of an unbacked conversation again. */
+  | { readonly type: 'backed'; readonly conversation: string }
+  /** The ledger had lost something and was raised past the ceiling that was found in the word. */
+  | { readonly type: 'ledger_healed'; readonly conversation: string; readonly ceiling: number }
+  /** Callers had to wait because the block was used up before the next one was granted. */
+  | { readonly type: 'refill_late'; readonly conversation: string }
+  /** The counter store's data set has a history; the ledger gave it this generation. */
+  | { readonly type: 'generation'; readonly history: string; readonly generation: number }
+  /** A store was reached (again) or lost. */
+  | {
+      readonly type: 'store';
+      readonly store: 'counters' | 'ledger';
+      readonly status: 'up' | 'down';
+      readonly cause?: unknown;
+    }
+  /** The ledger's server may lose what it has acknowledged. */
+  | {
+      readonly type: 'not_durable';
+      readonly setting: string;
+      readonly value: string;
+      readonly advice: string;
+    }
+  /** Words of earlier generations were deleted from the counter store. */
+  | { readonly type: 'swept'; readonly generation: number; readonly words: number };
+
+/** A hook for {@link TidemarkEvent}s. */
+export type EventListener = (event: TidemarkEvent) => void;

@@ -1,0 +1,253 @@
+import { TidemarkError } from '../errors.js';
+import { backoffMs } from './backoff.js';
+import type { Clock } from './clock.js';
+import type { ConversationState } from './conversation-state.js';
+import type { CounterStore, Epoch, TakeRequest, TakeResult } from './counter-store.js';
+import type { CounterWord } from './counter-word.js';
+import { asTidemarkError, type Epochs } from './epochs.js';
+import { maxCountPerCall, type ResolvedOptions } from './options.js';
+
+/** Delay before the next take after the store could not be reached: doubles from the first to the second, in ms. */
+const firstRetryMs = 5;
+const maxRetryMs = 250;
+
+/** What a take found that another part has to deal with. */
+export interface TakeFindings {
+  /** The block cannot give what is asked for, or the word is missing. */
+  onShort(state: ConversationState, look: Look): void;
+  /** Less than half of the block is left. */
+  onLow(state: ConversationState, look: Look): void;
+  /** The take may have run and nobody knows which numbers it took. */
+  onLost(states: readonly ConversationState[], epoch: Epoch): void;
+  /** Numbers were taken for callers that have given up since. */
+  onAbandoned(state: ConversationState, first: number, last: number, epoch: Epoch): void;
+}
+
+/** What was seen in the counter store. */
+export interface Look {
+  readonly epoch: Epoch;
+  /** Undefined when the word was missing. */
+  readonly saw: CounterWord | undefined;
+  /** The store's clock, set when the word was missing. */
+  readonly storeTimeMs: number;
+  /** How many numbers are asked for. */
+  readonly need: number;
+}
+
+/**
+ * Batches of takes.
+ *
+ * Calls that arrive while their conversation is in a take wait for the next one: they become one step of the word. A
+ * conversation is in at most one take at a time. Several takes are under way at once, so that the store works on one
+ * while the next is built. Nothing waits for a timer: an idle generator sends in the same turn of the event loop.
+ */
+export class Takes {
+  readonly #counters: CounterStore;
+  readonly #clock: Clock;
+  readonly #epochs: Epochs;
+  readonly #options: ResolvedOptions;
+  readonly #findings: TakeFindings;
+  readonly #maxBatch: number;
+  #ready: ConversationState[] = [];
+  #readyFrom = 0;
+  #underWay = 0;
+  #flushScheduled = false;
+  #failures = 0;
+  #cancelRetry: (() => void) | undefined;
+  #idle: (() => void) | undefined;
+  /** What keeps takes from running; undefined while they run. */
+  trouble: TidemarkError | undefined;
+
+  constructor(parts: {
+    counters: CounterStore;
+    clock: Clock;
+    epochs: Epochs;
+    options: ResolvedOptions;
+    findings: TakeFindings;
+  }) {
+    this.#counters = parts.counters;
+    this.#clock = parts.clock;
+    this.#epochs = parts.epochs;
+    this.#options = parts.options;
+    this.#findings = parts.findings;
+    this.#maxBatch = Math.min(parts.options.maxBatch, parts.counters.traits.maxBatch);
+  }
+
+  /** The conversation may go into the next take, if it has calls and nothing holds it back. */
+  enqueue(state: ConversationState): void {
+    if (state.queued || state.taking || state.parked || state.waiting.isEmpty) return;
+    state.queued = true;
+    this.#ready.push(state);
+    this.flushSoon();
+  }
+
+  /** Sends takes once the current turn's callbacks have made their calls. */
+  flushSoon(): void {
+    if (this.#flushScheduled) return;
+    this.#flushScheduled = true;
+    this.#clock.defer(() => {
+      this.#flushScheduled = false;
+      this.#flush();
+    });
+  }
+
+  /** Tries now instead of after the delay: the store was reached again. */
+  retryNow(): void {
+    this.#cancelRetry?.();
+    this.#cancelRetry = undefined;
+    this.flushSoon();
+  }
+
+  /** Resolves when no take is under way. */
+  async settled(): Promise<void> {
+    if (this.#underWay > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
+  }
+
+  #flush(): void {
+    while (this.#underWay < this.#options.maxTakes && this.#readyFrom < this.#ready.length) {
+      if (this.#cancelRetry !== undefined) return;
+      const epoch = this.#epochs.current;
+      if (epoch === undefined) return;
+      const states = this.#nextBatch();
+      if (states.length > 0) void this.#take(epoch, states);
+    }
+  }
+
+  #nextBatch(): ConversationState[] {
+    const batch: ConversationState[] = [];
+    while (batch.length < this.#maxBatch && this.#readyFrom < this.#ready.length) {
+      const state = this.#ready[this.#readyFrom]!;
+      this.#readyFrom += 1;
+      state.queued = false;
+      // Its calls may have given up since, or something else holds it back now.
+      if (!state.parked && !state.waiting.isEmpty) batch.push(state);
+    }
+    if (this.#readyFrom === this.#ready.length) {
+      this.#ready = [];
+      this.#readyFrom = 0;
+    } else if (this.#readyFrom > 10_000) {
+      this.#ready = this.#ready.slice(this.#readyFrom);
+      this.#readyFrom = 0;
+    }
+    return batch;
+  }
+
+  async #take(epoch: Epoch, states: readonly ConversationState[]): Promise<void> {
+    const requests = states.map(startTake);
+    this.#underWay += 1;
+    try {
+      const reply = await this.#counters.take(epoch, requests);
+      this.#failures = 0;
+      this.trouble = undefined;
+      if (reply.status === 'done') {
+        for (let index = 0; index < states.length; index += 1) {
+          this.#handle(epoch, states[index]!, requests[index]!, reply.results[index]!, reply.storeTimeMs);
+        }
+      } else {
+        for (const state of states) state.endTake();
+        if (reply.status === 'stale') this.#epochs.stale(epoch);
+        else this.#findings.onLost(states, epoch);
+      }
+    } catch (error) {
+      for (const state of states) state.endTake();
+      this.#failed(asTidemarkError(error), states);
+    }
+    this.#underWay -= 1;
+    for (const state of states) this.enqueue(state);
+    this.flushSoon();
+    if (this.#underWay === 0) this.#idle?.();
+  }
+
+  #handle(
+    epoch: Epoch,
+    state: ConversationState,
+    request: TakeRequest,
+    result: TakeResult,
+    storeTimeMs: number,
+  ): void {
+    if (result.status === 'taken') {
+      this.#deliver(epoch, state, request.count, result.word);
+      return;
+    }
+    state.endTake();
+    if (result.status === 'corrupt') {
+      state.failWaiting(corruptWord(state.key, result.found));
+      return;
+    }
+    const saw = result.status === 'short' ? result.word : undefined;
+    if (saw !== undefined) state.saw(saw.last);
+    this.#findings.onShort(state, { epoch, saw, storeTimeMs, need: request.count });
+  }
+
+  /** The numbers `word.last − count + 1 … word.last` go to the callers in order of arrival. */
+  #deliver(epoch: Epoch, state: ConversationState, count: number, word: CounterWord): void {
+    const { served } = state;
+    let next = word.last - count + 1;
+    state.served = [];
+    state.taking = false;
+    state.lastSeen = word.last;
+    state.fruitlessLooks = 0;
+    state.trouble = undefined;
+    for (const call of served) {
+      if (call.settled) continue;
+      call.deliver(next);
+      next += call.count;
+    }
+    // What callers left that gave up meanwhile is nobody's: a call that came after the take was sent may have come after
+    // the reply to a larger number in another process, too (P2).
+    if (next <= word.last) this.#findings.onAbandoned(state, next, word.last, epoch);
+    this.#checkLow(epoch, state, word);
+  }
+
+  #checkLow(epoch: Epoch, state: ConversationState, word: CounterWord): void {
+    if (state.reserving) return;
+    const blockSize = state.blockSize ?? this.#firstBlockSize(state);
+    if (word.remaining * 2 < blockSize)
+      this.#findings.onLow(state, { epoch, saw: word, storeTimeMs: 0, need: 1 });
+  }
+
+  #firstBlockSize(state: ConversationState): number {
+    const policy = this.#options.policyFor(state.key, state.type);
+    state.blockSize = policy.kind === 'fixed' ? policy.size : policy.initial;
+    return state.blockSize;
+  }
+
+  /** The take has certainly not run. */
+  #failed(error: TidemarkError, states: readonly ConversationState[]): void {
+    if (!error.retryable) {
+      for (const state of states) state.failWaiting(error);
+      return;
+    }
+    this.trouble = error;
+    if (this.#cancelRetry !== undefined) return;
+    const delayMs = backoffMs(this.#failures, firstRetryMs, maxRetryMs);
+    this.#failures += 1;
+    this.#cancelRetry = this.#clock.setTimer(delayMs, () => {
+      this.#cancelRetry = undefined;
+      this.#flush();
+    });
+  }
+}
+
+/** Moves as many waiting calls as one take may serve into it. */
+function startTake(state: ConversationState): TakeRequest {
+  const { served, waiting } = state;
+  let count = 0;
+  for (let call = waiting.first; call !== undefined; call = waiting.first) {
+    if (count + call.count > maxCountPerCall) break;
+    waiting.remove(call);
+    served.push(call);
+    count += call.count;
+  }
+  state.taking = true;
+  return { conversation: state.key, count };
+}
+
+/** The error for a key that holds something else than a counter word. */
+export function corruptWord(conversation: string, found: string): TidemarkError {
+  return new TidemarkError(
+    'counter_corrupt',
+    `the counter word of ${conversation} is not one (${found}); it was left as it is: find out who wrote it, then delete the key`,
+    { conversation },
+  );
+}

@@ -1,0 +1,338 @@
+/**
+ * Stores and a clock for deterministic runs of the core: everything that happens follows from the seed.
+ */
+
+import type { Clock } from '../../src/core/clock.js';
+import type {
+  ConnectionChange,
+  CounterStore,
+  Epoch,
+  Grant,
+  GrantReply,
+  GrantResult,
+  ReadReply,
+  ReadResult,
+  TakeReply,
+  TakeRequest,
+  TakeResult,
+} from '../../src/core/counter-store.js';
+import { isWord, maxRemaining, packWord, takeFrom, unpackWord } from '../../src/core/counter-word.js';
+import type {
+  Gap,
+  Ledger,
+  LedgerEntry,
+  NewGap,
+  ReserveOutcome,
+  ReserveRequest,
+} from '../../src/core/ledger.js';
+import { TidemarkError } from '../../src/errors.js';
+import { MemoryLedger } from '../../src/ledgers/memory/memory-ledger.js';
+
+/** A small seeded generator of random numbers (mulberry32). */
+export class Random {
+  #state: number;
+
+  constructor(seed: number) {
+    this.#state = seed >>> 0;
+  }
+
+  /** From 0 up to, not including, 1. */
+  next(): number {
+    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
+    let t = this.#state;
+    t = Math.imul(t ^ (t >>> 15), t | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+  }
+
+  /** An integer from 0 to `below` − 1. */
+  below(below: number): number {
+    return Math.floor(this.next() * below);
+  }
+
+  chance(probability: number): boolean {
+    return this.next() < probability;
+  }
+}
+
+/** Time that passes only when {@link run} lets it. */
+export class VirtualClock implements Clock {
+  #nowMs = 0;
+  #sequence = 0;
+  readonly #timers: { at: number; sequence: number; callback: () => void }[] = [];
+
+  monotonicMs(): number {
+    return this.#nowMs;
+  }
+
+  setTimer(delayMs: number, callback: () => void): () => void {
+    const timer = { at: this.#nowMs + delayMs, sequence: this.#sequence, callback };
+    this.#sequence += 1;
+    this.#timers.push(timer);
+    return () => {
+      const index = this.#timers.indexOf(timer);
+      if (index >= 0) this.#timers.splice(index, 1);
+    };
+  }
+
+  defer(callback: () => void): void {
+    this.setTimer(0, callback);
+  }
+
+  sleep(delayMs: number): Promise<void> {
+    return new Promise((resolve) => this.setTimer(delayMs, resolve));
+  }
+
+  /** Lets time pass until the promise settles. */
+  async run<T>(work: Promise<T>, limitMs = 600_000): Promise<T> {
+    let settled = false;
+    const observed = work.finally(() => {
+      settled = true;
+    });
+    observed.catch(() => undefined);
+    while (true) {
+      await new Promise(setImmediate);
+      if (settled) return observed;
+      if (this.#nowMs > limitMs)
+        throw new Error(`simulation did not end within ${limitMs} virtual milliseconds`);
+      let next = this.#timers[0];
+      if (next === undefined) throw new Error('simulation is stuck: nothing will ever happen');
+      for (const timer of this.#timers) {
+        if (timer.at < next.at || (timer.at === next.at && timer.sequence < next.sequence)) next = timer;
+      }
+      this.#timers.splice(this.#timers.indexOf(next), 1);
+      this.#nowMs = Math.max(this.#nowMs, next.at);
+      next.callback();
+    }
+  }
+}
+
+export interface FaultRates {
+  /** Chance that a take's reply is lost for good although it ran. */
+  readonly lostAfter: number;
+  /** Chance that a take is lost before it runs. */
+  readonly lostBefore: number;
+  /** Chance that a call is refused because the store is out of reach. */
+  readonly unavailable: number;
+  /** Chance that an operation of the ledger fails, before or after it was done. */
+  readonly ledgerFails: number;
+  /** Longest delay on the way to a store, and back, in milliseconds. */
+  readonly maxDelayMs: number;
+}
+
+export const noFaults: FaultRates = {
+  lostAfter: 0,
+  lostBefore: 0,
+  unavailable: 0,
+  ledgerFails: 0,
+  maxDelayMs: 3,
+};
+
+/** One Redis data set with its history; failing over replaces history and words. */
+export class SimulatedRedis {
+  history = 'h1';
+  up = true;
+  words = new Map<string, number>();
+  #histories = 1;
+  #replica = new Map<string, number>();
+
+  replicate(): void {
+    this.#replica = new Map(this.words);
+  }
+
+  /** The stale replica becomes the primary. */
+  failOver(): void {
+    this.words = new Map(this.#replica);
+    this.restart();
+  }
+
+  restart(): void {
+    this.#histories += 1;
+    this.history = `h${this.#histories}`;
+  }
+
+  flush(): void {
+    this.words.clear();
+  }
+}
+
+/** One process' connection to a simulated Redis, with faults on the way. */
+export class SimulatedCounterStore implements CounterStore {
+  readonly traits = { private: false, maxBatch: 1_000 };
+  readonly #redis: SimulatedRedis;
+  readonly #clock: VirtualClock;
+  readonly #random: Random;
+  readonly #rates: FaultRates;
+  #closed = false;
+
+  constructor(redis: SimulatedRedis, clock: VirtualClock, random: Random, rates: FaultRates) {
+    this.#redis = redis;
+    this.#clock = clock;
+    this.#random = random;
+    this.#rates = rates;
+  }
+
+  async history(): Promise<string> {
+    await this.#way();
+    return this.#redis.history;
+  }
+
+  async take(epoch: Epoch, requests: readonly TakeRequest[]): Promise<TakeReply> {
+    await this.#way();
+    if (this.#random.chance(this.#rates.lostBefore)) {
+      await this.#delay();
+      return { status: 'lost', cause: 'planned' };
+    }
+    if (epoch.history !== this.#redis.history) return this.#stale();
+    const reply = this.#takeNow(epoch, requests);
+    await this.#delay();
+    if (this.#random.chance(this.#rates.lostAfter)) return { status: 'lost', cause: 'planned' };
+    return reply;
+  }
+
+  async grant(epoch: Epoch, grants: readonly Grant[]): Promise<GrantReply> {
+    await this.#way();
+    if (epoch.history !== this.#redis.history) return this.#stale();
+    const results = grants.map(
+      (grant): GrantResult => (this.#grantNow(epoch, grant) ? 'granted' : 'refused'),
+    );
+    await this.#delay();
+    if (this.#random.chance(this.#rates.lostAfter)) throw unavailable('counter_unavailable');
+    return { status: 'done', results };
+  }
+
+  async read(epoch: Epoch, conversations: readonly string[]): Promise<ReadReply> {
+    await this.#way();
+    if (epoch.history !== this.#redis.history) return this.#stale();
+    const results = conversations.map((conversation): ReadResult => {
+      const packed = this.#redis.words.get(wordKey(conversation, epoch));
+      if (packed === undefined) return { status: 'missing' };
+      const word = unpackWord(packed);
+      return word === undefined ? { status: 'corrupt', found: String(packed) } : { status: 'present', word };
+    });
+    const storeTimeMs = this.#clock.monotonicMs();
+    await this.#delay();
+    return { status: 'done', results, storeTimeMs };
+  }
+
+  onConnection(_listener: (change: ConnectionChange) => void): void {}
+
+  async close(): Promise<void> {
+    this.#closed = true;
+  }
+
+  #takeNow(epoch: Epoch, requests: readonly TakeRequest[]): TakeReply {
+    const results = requests.map(({ conversation, count }): TakeResult => {
+      const key = wordKey(conversation, epoch);
+      const packed = this.#redis.words.get(key);
+      if (packed === undefined) return { status: 'missing' };
+      if (!isWord(packed)) return { status: 'corrupt', found: String(packed) };
+      const after = takeFrom(packed, count);
+      if (after === undefined) return { status: 'short', word: unpackWord(packed)! };
+      this.#redis.words.set(key, after);
+      return { status: 'taken', word: unpackWord(after)! };
+    });
+    return { status: 'done', results, storeTimeMs: this.#clock.monotonicMs() };
+  }
+
+  #grantNow(epoch: Epoch, { conversation, block, mode, expiresAtStoreTimeMs }: Grant): boolean {
+    const key = wordKey(conversation, epoch);
+    const packed = this.#redis.words.get(key);
+    const word = packed === undefined ? undefined : unpackWord(packed)!;
+    const size = block.end - block.start;
+    if (mode === 'install' && this.#clock.monotonicMs() > expiresAtStoreTimeMs) return false;
+    if (mode === 'install' && (word === undefined || word.last + word.remaining < block.start)) {
+      this.#redis.words.set(key, packWord({ last: block.start, remaining: size }));
+      return true;
+    }
+    if (word === undefined || word.last + word.remaining !== block.start) return false;
+    if (word.remaining + size > maxRemaining) return false;
+    this.#redis.words.set(key, packWord({ last: word.last, remaining: word.remaining + size }));
+    return true;
+  }
+
+  async #way(): Promise<void> {
+    await this.#delay();
+    if (this.#closed) throw new TidemarkError('closed', 'closed');
+    if (!this.#redis.up || this.#random.chance(this.#rates.unavailable))
+      throw unavailable('counter_unavailable');
+  }
+
+  #delay(): Promise<void> {
+    return this.#clock.sleep(this.#random.next() * this.#rates.maxDelayMs);
+  }
+
+  #stale(): { status: 'stale'; history: string } {
+    return { status: 'stale', history: this.#redis.history };
+  }
+}
+
+/** A memory ledger that many simulated processes share, with faults on the way. */
+export class SimulatedLedger implements Ledger {
+  readonly #memory: MemoryLedger;
+  readonly #clock: VirtualClock;
+  readonly #random: Random;
+  readonly #rates: FaultRates;
+  up = true;
+
+  constructor(clock: VirtualClock, random: Random, rates: FaultRates) {
+    this.#memory = new MemoryLedger(() => clock.monotonicMs());
+    this.#clock = clock;
+    this.#random = random;
+    this.#rates = rates;
+  }
+
+  registerHistory(history: string): Promise<number> {
+    return this.#run(() => this.#memory.registerHistory(history));
+  }
+
+  reserve(requests: readonly ReserveRequest[]): Promise<readonly ReserveOutcome[]> {
+    return this.#run(() => this.#memory.reserve(requests));
+  }
+
+  recordGaps(gaps: readonly NewGap[]): Promise<void> {
+    return this.#run(() => this.#memory.recordGaps(gaps));
+  }
+
+  handBack(...[generation, words]: Parameters<Ledger['handBack']>): Promise<void> {
+    return this.#run(() => this.#memory.handBack(generation, words));
+  }
+
+  load(conversations: readonly string[]): Promise<readonly (LedgerEntry | undefined)[]> {
+    return this.#run(() => this.#memory.load(conversations));
+  }
+
+  list(...[type, page]: Parameters<Ledger['list']>): Promise<readonly LedgerEntry[]> {
+    return this.#run(() => this.#memory.list(type, page));
+  }
+
+  gaps(...[conversation, range]: Parameters<Ledger['gaps']>): Promise<readonly Gap[]> {
+    return this.#memory.gaps(conversation, range);
+  }
+
+  onNotice(): void {}
+
+  async close(): Promise<void> {}
+
+  async #run<T>(operation: () => Promise<T>): Promise<T> {
+    await this.#delay();
+    if (!this.up || this.#random.chance(this.#rates.ledgerFails)) throw unavailable('ledger_unavailable');
+    const result = await operation();
+    await this.#delay();
+    // Done, but nobody is told.
+    if (!this.up || this.#random.chance(this.#rates.ledgerFails)) throw unavailable('ledger_unavailable');
+    return result;
+  }
+
+  #delay(): Promise<void> {
+    return this.#clock.sleep(this.#random.next() * this.#rates.maxDelayMs);
+  }
+}
+
+function wordKey(conversation: string, epoch: Epoch): string {
+  return `${conversation}@${epoch.generation}`;
+}
+
+function unavailable(code: 'counter_unavailable' | 'ledger_unavailable'): TidemarkError {
+  return new TidemarkError(code, 'planned fault');
+}
