@@ -118,6 +118,9 @@ export interface FaultRates {
   readonly ledgerFails: number;
   /** Longest delay on the way to a store, and back, in milliseconds. */
   readonly maxDelayMs: number;
+  /** Chance that a delay is up to `slowMs` instead. */
+  readonly slowChance?: number;
+  readonly slowMs?: number;
 }
 
 export const noFaults: FaultRates = {
@@ -130,10 +133,10 @@ export const noFaults: FaultRates = {
 
 /** One Redis data set with its history; failing over replaces history and words. */
 export class SimulatedRedis {
-  history = 'h1';
+  static #histories = 0;
+  history = SimulatedRedis.#nextHistory();
   up = true;
   words = new Map<string, number>();
-  #histories = 1;
   #replica = new Map<string, number>();
 
   replicate(): void {
@@ -147,8 +150,19 @@ export class SimulatedRedis {
   }
 
   restart(): void {
-    this.#histories += 1;
-    this.history = `h${this.#histories}`;
+    this.history = SimulatedRedis.#nextHistory();
+  }
+
+  /** The stale replica becomes a second primary, and this one goes on, too. */
+  split(): SimulatedRedis {
+    const other = new SimulatedRedis();
+    other.words = new Map(this.#replica);
+    return other;
+  }
+
+  static #nextHistory(): string {
+    SimulatedRedis.#histories += 1;
+    return `h${SimulatedRedis.#histories}`;
   }
 
   flush(): void {
@@ -159,14 +173,15 @@ export class SimulatedRedis {
 /** One process' connection to a simulated Redis, with faults on the way. */
 export class SimulatedCounterStore implements CounterStore {
   readonly traits = { private: false, maxBatch: 1_000 };
-  readonly #redis: SimulatedRedis;
+  /** Where its connection leads; a split brain leads processes to different ones. */
+  redis: SimulatedRedis;
   readonly #clock: VirtualClock;
   readonly #random: Random;
   readonly #rates: FaultRates;
   #closed = false;
 
   constructor(redis: SimulatedRedis, clock: VirtualClock, random: Random, rates: FaultRates) {
-    this.#redis = redis;
+    this.redis = redis;
     this.#clock = clock;
     this.#random = random;
     this.#rates = rates;
@@ -174,7 +189,7 @@ export class SimulatedCounterStore implements CounterStore {
 
   async history(): Promise<string> {
     await this.#way();
-    return this.#redis.history;
+    return this.redis.history;
   }
 
   async take(epoch: Epoch, requests: readonly TakeRequest[]): Promise<TakeReply> {
@@ -183,7 +198,7 @@ export class SimulatedCounterStore implements CounterStore {
       await this.#delay();
       return { status: 'lost', cause: 'planned' };
     }
-    if (epoch.history !== this.#redis.history) return this.#stale();
+    if (epoch.history !== this.redis.history) return this.#stale();
     const reply = this.#takeNow(epoch, requests);
     await this.#delay();
     if (this.#random.chance(this.#rates.lostAfter)) return { status: 'lost', cause: 'planned' };
@@ -192,7 +207,7 @@ export class SimulatedCounterStore implements CounterStore {
 
   async grant(epoch: Epoch, grants: readonly Grant[]): Promise<GrantReply> {
     await this.#way();
-    if (epoch.history !== this.#redis.history) return this.#stale();
+    if (epoch.history !== this.redis.history) return this.#stale();
     const results = grants.map(
       (grant): GrantResult => (this.#grantNow(epoch, grant) ? 'granted' : 'refused'),
     );
@@ -203,9 +218,9 @@ export class SimulatedCounterStore implements CounterStore {
 
   async read(epoch: Epoch, conversations: readonly string[]): Promise<ReadReply> {
     await this.#way();
-    if (epoch.history !== this.#redis.history) return this.#stale();
+    if (epoch.history !== this.redis.history) return this.#stale();
     const results = conversations.map((conversation): ReadResult => {
-      const packed = this.#redis.words.get(wordKey(conversation, epoch));
+      const packed = this.redis.words.get(wordKey(conversation, epoch));
       if (packed === undefined) return { status: 'missing' };
       const word = unpackWord(packed);
       return word === undefined ? { status: 'corrupt', found: String(packed) } : { status: 'present', word };
@@ -221,15 +236,20 @@ export class SimulatedCounterStore implements CounterStore {
     this.#closed = true;
   }
 
+  /** The process dies: what it has sent may still run, but it learns nothing any more. */
+  kill(): void {
+    this.#delay = () => new Promise(() => undefined);
+  }
+
   #takeNow(epoch: Epoch, requests: readonly TakeRequest[]): TakeReply {
     const results = requests.map(({ conversation, count }): TakeResult => {
       const key = wordKey(conversation, epoch);
-      const packed = this.#redis.words.get(key);
+      const packed = this.redis.words.get(key);
       if (packed === undefined) return { status: 'missing' };
       if (!isWord(packed)) return { status: 'corrupt', found: String(packed) };
       const after = takeFrom(packed, count);
       if (after === undefined) return { status: 'short', word: unpackWord(packed)! };
-      this.#redis.words.set(key, after);
+      this.redis.words.set(key, after);
       return { status: 'taken', word: unpackWord(after)! };
     });
     return { status: 'done', results, storeTimeMs: this.#clock.monotonicMs() };
@@ -237,33 +257,31 @@ export class SimulatedCounterStore implements CounterStore {
 
   #grantNow(epoch: Epoch, { conversation, block, mode, expiresAtStoreTimeMs }: Grant): boolean {
     const key = wordKey(conversation, epoch);
-    const packed = this.#redis.words.get(key);
+    const packed = this.redis.words.get(key);
     const word = packed === undefined ? undefined : unpackWord(packed)!;
     const size = block.end - block.start;
     if (mode === 'install' && this.#clock.monotonicMs() > expiresAtStoreTimeMs) return false;
     if (mode === 'install' && (word === undefined || word.last + word.remaining < block.start)) {
-      this.#redis.words.set(key, packWord({ last: block.start, remaining: size }));
+      this.redis.words.set(key, packWord({ last: block.start, remaining: size }));
       return true;
     }
     if (word === undefined || word.last + word.remaining !== block.start) return false;
     if (word.remaining + size > maxRemaining) return false;
-    this.#redis.words.set(key, packWord({ last: word.last, remaining: word.remaining + size }));
+    this.redis.words.set(key, packWord({ last: word.last, remaining: word.remaining + size }));
     return true;
   }
 
   async #way(): Promise<void> {
     await this.#delay();
     if (this.#closed) throw new TidemarkError('closed', 'closed');
-    if (!this.#redis.up || this.#random.chance(this.#rates.unavailable))
+    if (!this.redis.up || this.#random.chance(this.#rates.unavailable))
       throw unavailable('counter_unavailable');
   }
 
-  #delay(): Promise<void> {
-    return this.#clock.sleep(this.#random.next() * this.#rates.maxDelayMs);
-  }
+  #delay = (): Promise<void> => this.#clock.sleep(delayMs(this.#random, this.#rates));
 
   #stale(): { status: 'stale'; history: string } {
-    return { status: 'stale', history: this.#redis.history };
+    return { status: 'stale', history: this.redis.history };
   }
 }
 
@@ -325,8 +343,13 @@ export class SimulatedLedger implements Ledger {
   }
 
   #delay(): Promise<void> {
-    return this.#clock.sleep(this.#random.next() * this.#rates.maxDelayMs);
+    return this.#clock.sleep(delayMs(this.#random, this.#rates));
   }
+}
+
+function delayMs(random: Random, rates: FaultRates): number {
+  const isSlow = rates.slowMs !== undefined && random.chance(rates.slowChance ?? 0);
+  return random.next() * (isSlow ? rates.slowMs! : rates.maxDelayMs);
 }
 
 function wordKey(conversation: string, epoch: Epoch): string {

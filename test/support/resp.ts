@@ -1,0 +1,82 @@
+/** The few lines of the Redis protocol that tests need to talk to a server without the client that is under test. */
+
+import net from 'node:net';
+
+/** A reply, decoded. */
+export type RespValue = string | number | null | RespValue[];
+
+/** Longest that one command may take. */
+const commandTimeoutMs = 10_000;
+
+/** Sends one command over a connection of its own and returns the reply. An error reply is thrown. */
+export function respCommand(port: number, args: readonly string[]): Promise<RespValue> {
+  return new Promise((resolve, reject) => {
+    const socket = net.connect(port, '127.0.0.1');
+    let received = Buffer.alloc(0);
+    const finish = (settle: () => void): void => {
+      socket.destroy();
+      settle();
+    };
+    socket.setTimeout(commandTimeoutMs, () =>
+      finish(() => reject(new Error(`no reply to ${args[0]} on port ${port}`))),
+    );
+    socket.on('error', (error) => finish(() => reject(error)));
+    socket.on('end', () =>
+      finish(() => reject(new Error(`port ${port} closed the connection before it replied`))),
+    );
+    socket.on('data', (chunk) => {
+      received = Buffer.concat([received, chunk]);
+      const reply = decode(received, 0);
+      if (reply === undefined) return;
+      finish(() => (reply.value instanceof Error ? reject(reply.value) : resolve(reply.value)));
+    });
+    socket.write(encode(args));
+  });
+}
+
+function encode(args: readonly string[]): string {
+  const parts = args.map((arg) => `$${Buffer.byteLength(arg)}\r\n${arg}\r\n`);
+  return `*${args.length}\r\n${parts.join('')}`;
+}
+
+/** The value at `offset` and where it ends; undefined while it is incomplete. */
+function decode(buffer: Buffer, offset: number): { value: RespValue | Error; end: number } | undefined {
+  const lineEnd = buffer.indexOf('\r\n', offset);
+  if (lineEnd < 0) return undefined;
+  const kind = String.fromCharCode(buffer[offset]!);
+  const line = buffer.toString('utf8', offset + 1, lineEnd);
+  const end = lineEnd + 2;
+  if (kind === '+') return { value: line, end };
+  if (kind === '-') return { value: new Error(line), end };
+  if (kind === ':') return { value: Number(line), end };
+  const length = Number(line);
+  if (length < 0) return { value: null, end };
+  if (kind === '$') return decodeBulk(buffer, end, length);
+  if (kind === '*') return decodeArray(buffer, end, length);
+  return { value: new Error(`unknown reply ${kind}${line}`), end };
+}
+
+function decodeBulk(
+  buffer: Buffer,
+  start: number,
+  length: number,
+): { value: string; end: number } | undefined {
+  const end = start + length + 2;
+  return buffer.length < end ? undefined : { value: buffer.toString('utf8', start, start + length), end };
+}
+
+function decodeArray(
+  buffer: Buffer,
+  start: number,
+  length: number,
+): { value: RespValue[]; end: number } | undefined {
+  const value: RespValue[] = [];
+  let end = start;
+  for (let index = 0; index < length; index += 1) {
+    const item = decode(buffer, end);
+    if (item === undefined) return undefined;
+    value.push(item.value instanceof Error ? item.value.message : item.value);
+    end = item.end;
+  }
+  return { value, end };
+}
