@@ -76,6 +76,12 @@ export class ConversationState {
     this.taking = false;
   }
 
+  /** Fails every call, also those that a take under way serves. */
+  failAll(error: TidemarkError): void {
+    this.failWaiting(error);
+    for (const call of this.served) if (!call.settled) call.fail(error);
+  }
+
   /** Fails the calls that wait, or those of them that `which` picks. */
   failWaiting(error: TidemarkError, which: (call: Call) => boolean = () => true): void {
     for (let call = this.waiting.first; call !== undefined; ) {

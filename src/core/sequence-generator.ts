@@ -350,6 +350,7 @@ export class SequenceGenerator {
     this.#epochs.close();
     this.#reservations.outage.close();
     await this.#withinCloseTimeout(this.#gapRecorder.close());
+    for (const state of this.#deadlines.watched) state.failAll(closed());
     try {
       if (this.#counters.traits.private) await this.#lookups.handBackAll();
     } finally {
