@@ -3,6 +3,12 @@ import { type Call, CallQueue } from './call.js';
 import type { CounterWord } from './counter-word.js';
 
 /**
+ * Shared by all conversations without a take under way. An array of its own would outlive its conversation's takes, move
+ * to the old generation of the heap, and keep every call that it once held alive until the next full collection.
+ */
+export const noCalls: readonly Call[] = Object.freeze([]);
+
+/**
  * What one generator knows and does about one conversation.
  *
  * - *waiting* calls are those that no take under way serves yet.
@@ -14,7 +20,7 @@ export class ConversationState {
   readonly type: string;
   readonly waiting = new CallQueue();
   /** Calls that the take under way serves; empty when none is. */
-  served: Call[] = [];
+  served: readonly Call[] = noCalls;
   taking = false;
   /** Parked until a block is granted, or it is time to look again. */
   awaitingBlock = false;
@@ -72,7 +78,7 @@ export class ConversationState {
   /** Ends the take under way; calls that it did not settle wait again, before all others. */
   endTake(): void {
     this.waiting.unshiftAll(this.served.filter((call) => !call.settled));
-    this.served = [];
+    this.served = noCalls;
     this.taking = false;
   }
 

@@ -2,7 +2,7 @@ import { TidemarkError } from '../errors.js';
 import { backoffMs } from './backoff.js';
 import type { Clock } from './clock.js';
 import type { ConversationState } from './conversation-state.js';
-import type { CounterStore, Grant } from './counter-store.js';
+import type { CounterStore, Epoch, Grant, GrantReply } from './counter-store.js';
 import { ceilingOf, maxRemaining, maxSequenceNumber } from './counter-word.js';
 import { asTidemarkError, type Epochs } from './epochs.js';
 import type { EventListener } from './events.js';
@@ -293,7 +293,7 @@ export class Reservations {
     for (const epoch of new Set(reserved.map(({ wish }) => wish.look.epoch))) {
       const ofEpoch = reserved.filter(({ wish }) => wish.look.epoch === epoch);
       try {
-        const reply = await this.#counters.grant(
+        const reply = await this.#deliver(
           epoch,
           ofEpoch.map(({ grant }) => grant),
         );
@@ -304,6 +304,24 @@ export class Reservations {
         });
       } catch (error) {
         for (const { wish } of ofEpoch) this.#lookAgain(wish.state, asTidemarkError(error));
+      }
+    }
+  }
+
+  /**
+   * What is reserved should be granted, or it becomes a gap when its word is missing. A grant whose reply was lost may be
+   * sent again (I5): the second one finds the word moved on and is refused, and that means no more than to look again.
+   */
+  async #deliver(epoch: Epoch, grants: readonly Grant[]): Promise<GrantReply> {
+    const giveUpAtMs = this.#clock.monotonicMs() + installWindowMs;
+    for (let failures = 0; ; failures += 1) {
+      try {
+        return await this.#counters.grant(epoch, grants);
+      } catch (error) {
+        const delayMs = backoffMs(failures, firstLookAgainMs, maxLookAgainMs);
+        const isLate = this.#clock.monotonicMs() + delayMs > giveUpAtMs;
+        if (isLate || !asTidemarkError(error).retryable) throw error;
+        await new Promise<void>((resolve) => this.#clock.setTimer(delayMs, resolve));
       }
     }
   }

@@ -1,7 +1,8 @@
 import { TidemarkError } from '../errors.js';
 import { backoffMs } from './backoff.js';
+import type { Call } from './call.js';
 import type { Clock } from './clock.js';
-import type { ConversationState } from './conversation-state.js';
+import { type ConversationState, noCalls } from './conversation-state.js';
 import type { CounterStore, Epoch, TakeRequest, TakeResult } from './counter-store.js';
 import type { CounterWord } from './counter-word.js';
 import { asTidemarkError, type Epochs } from './epochs.js';
@@ -183,7 +184,7 @@ export class Takes {
   #deliver(epoch: Epoch, state: ConversationState, count: number, word: CounterWord): void {
     const { served } = state;
     let next = word.last - count + 1;
-    state.served = [];
+    state.served = noCalls;
     state.taking = false;
     state.lastSeen = word.last;
     state.fruitlessLooks = 0;
@@ -231,7 +232,8 @@ export class Takes {
 
 /** Moves as many waiting calls as one take may serve into it. */
 function startTake(state: ConversationState): TakeRequest {
-  const { served, waiting } = state;
+  const { waiting } = state;
+  const served: Call[] = [];
   let count = 0;
   for (let call = waiting.first; call !== undefined; call = waiting.first) {
     if (count + call.count > maxCountPerCall) break;
@@ -239,6 +241,7 @@ function startTake(state: ConversationState): TakeRequest {
     served.push(call);
     count += call.count;
   }
+  state.served = served;
   state.taking = true;
   return { conversation: state.key, count };
 }

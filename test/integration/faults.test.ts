@@ -1,0 +1,293 @@
+/**
+ * Four processes take numbers of fifty conversations on a real Redis and a real MariaDB, something breaks, and the judge
+ * reads what they wrote: no duplicate (P1), none smaller after a larger one (P2), no unexplained hole (P4).
+ */
+
+import { cp, mkdir, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { type Load, type LoadResult, startLoad } from '../support/load.js';
+import { startProxy, type TcpProxy } from '../support/proxy.js';
+import {
+  type MariaDbServer,
+  type RedisServer,
+  startMariaDb,
+  startRedis,
+  temporaryFolder,
+} from '../support/servers.js';
+
+let maria: MariaDbServer;
+let mysql: string;
+let folder: Awaited<ReturnType<typeof temporaryFolder>>;
+/** What a test started, stopped after it, newest first. */
+let started: { stop(): Promise<void> }[] = [];
+
+beforeAll(async () => {
+  maria = await startMariaDb();
+});
+afterAll(() => maria.stop());
+beforeEach(async () => {
+  mysql = await maria.createDatabase();
+  folder = await temporaryFolder();
+});
+afterEach(async () => {
+  for (const server of started.reverse()) await server.stop();
+  started = [];
+  await folder.remove();
+});
+
+async function redisServer(options?: Parameters<typeof startRedis>[0]): Promise<RedisServer> {
+  const redis = await startRedis(options);
+  started.push(redis);
+  return redis;
+}
+
+async function proxyTo(port: number): Promise<TcpProxy & { url: string }> {
+  const proxy = await startProxy(port);
+  started.push(proxy);
+  return Object.assign(proxy, { url: `redis://127.0.0.1:${proxy.port}` });
+}
+
+/** No duplicate, none smaller after a larger one, no unexplained hole, and numbers flow to the end. */
+async function expectSound(load: Load, options: { endsWithin?: number } = {}): Promise<LoadResult> {
+  const result = await load.finish();
+  const { verdict, failures, events, calls, stderr } = result;
+  console.log(
+    `${verdict.numbers} numbers, ${verdict.missing} missing and explained, ${result.gaps.length} gaps;`,
+    'failures',
+    failures,
+    'events',
+    events,
+  );
+  expect(stderr).toBe('');
+  const { duplicates, regressions, holes } = verdict;
+  expect({ duplicates, regressions, holes }).toEqual({ duplicates: [], regressions: [], holes: [] });
+  const lastEnd = Math.max(...calls.map((call) => call.end ?? 0));
+  const lateNumbers = calls.filter(
+    (call) => call.numbers !== undefined && call.end! > lastEnd - (options.endsWithin ?? 500_000),
+  );
+  expect(lateNumbers.length).toBeGreaterThan(50);
+  expect(verdict.numbers).toBeGreaterThan(5_000);
+  return result;
+}
+
+describe('without faults', () => {
+  it('P1, P2, P3: four processes on fifty conversations leave no hole at all', async () => {
+    const redis = await redisServer();
+    const { verdict, gaps, failures, events } = await expectSound(
+      startLoad(folder.path, { redis: redis.url, mysql }),
+    );
+    expect(verdict.conversations).toBe(50);
+    expect({ missing: verdict.missing, gaps: gaps.length, failures }).toEqual({
+      missing: 0,
+      gaps: 0,
+      failures: {},
+    });
+    expect(events['takeover']).toBeUndefined();
+  });
+});
+
+describe('faults of Redis', () => {
+  it('kill -9 and restart empty', async () => {
+    const redis = await redisServer();
+    const load = startLoad(folder.path, { redis: redis.url, mysql });
+    await load.running();
+    await sleep(1_000);
+    await redis.kill();
+    await sleep(300);
+    await redis.start();
+    const { events } = await expectSound(load);
+    expect(events['takeover']).toBeGreaterThanOrEqual(50);
+  });
+
+  it('restart with an AOF that lost its last second', async () => {
+    const redis = await redisServer({ appendonly: true, args: ['--appendfsync', 'everysec'] });
+    const load = startLoad(folder.path, { redis: redis.url, mysql });
+    await load.running();
+    const kept = path.join(folder.path, 'kept');
+    await mkdir(kept);
+    await cp(path.join(redis.dir, 'appendonlydir'), kept, { recursive: true });
+    await sleep(1_000);
+    await redis.kill();
+    await rm(path.join(redis.dir, 'appendonlydir'), { recursive: true });
+    await cp(kept, path.join(redis.dir, 'appendonlydir'), { recursive: true });
+    await redis.start();
+    // The test is only worth something if old words are really back.
+    expect(await wordsIn(redis)).toBeGreaterThanOrEqual(50);
+    const { events } = await expectSound(load);
+    expect(events['takeover']).toBeGreaterThanOrEqual(50);
+  });
+
+  it('FLUSHALL', async () => {
+    const redis = await redisServer();
+    const load = startLoad(folder.path, { redis: redis.url, mysql, durationMs: 6_000 });
+    await load.running();
+    await sleep(1_000);
+    await redis.command('FLUSHALL');
+    const { events } = await expectSound(load);
+    expect(events['takeover']).toBeGreaterThanOrEqual(50);
+  });
+
+  it('a stale replica is promoted', async () => {
+    const primary = await redisServer();
+    const replica = await redisServer();
+    await replicate(replica, primary);
+    const proxy = await proxyTo(primary.port);
+    const load = startLoad(folder.path, { redis: proxy.url, mysql });
+    await load.running();
+    // The replica stops hearing of numbers while the primary goes on.
+    replica.pause();
+    await sleep(1_000);
+    await primary.kill();
+    replica.resume();
+    await replica.command('REPLICAOF', 'NO', 'ONE');
+    expect(await wordsIn(replica)).toBeGreaterThanOrEqual(50);
+    proxy.targetPort = replica.port;
+    proxy.cutAll();
+    const { events } = await expectSound(load);
+    expect(events['takeover']).toBeGreaterThanOrEqual(50);
+  });
+
+  it('a demoted primary is promoted again', async () => {
+    const one = await redisServer();
+    const other = await redisServer();
+    await replicate(other, one);
+    const proxy = await proxyTo(one.port);
+    const load = startLoad(folder.path, { redis: proxy.url, mysql, durationMs: 7_000 });
+    await load.running();
+    for (const [to, from] of [
+      [other, one],
+      [one, other],
+    ] as const) {
+      await sleep(1_000);
+      await to.command('REPLICAOF', 'NO', 'ONE');
+      // For a moment there are two primaries, and processes on both: the old one has still its blocks to finish.
+      proxy.targetPort = to.port;
+      proxy.cutAll();
+      await replicate(from, to);
+    }
+    const { events } = await expectSound(load);
+    expect(events['takeover']).toBeGreaterThanOrEqual(100);
+  });
+
+  it('replies are lost on the way, and connections with them: nothing is burned', async () => {
+    const redis = await redisServer();
+    const proxy = await proxyTo(redis.port);
+    const load = startLoad(folder.path, { redis: proxy.url, mysql });
+    await load.running(1);
+    const endMs = performance.now() + 3_000;
+    let lost = 0;
+    while (performance.now() < endMs) {
+      await proxy.cutAfterNextReplyDropped();
+      lost += 1;
+      await sleep(25);
+    }
+    const { verdict, events } = await expectSound(load);
+    expect(lost).toBeGreaterThan(20);
+    // The data set was never lost, so every reply could be recalled (P3).
+    expect({ missing: verdict.missing, takeovers: events['takeover'] ?? 0 }).toEqual({
+      missing: 0,
+      takeovers: 0,
+    });
+  });
+
+  it('stopped for two seconds with requests in its buffers', async () => {
+    const redis = await redisServer();
+    const load = startLoad(folder.path, { redis: redis.url, mysql, durationMs: 7_000 });
+    await load.running();
+    redis.pause();
+    await sleep(2_000);
+    redis.resume();
+    const { verdict } = await expectSound(load);
+    expect(verdict.missing).toBe(0);
+  });
+});
+
+describe('faults of processes', () => {
+  it('kill -9 of one of the generators', async () => {
+    const redis = await redisServer();
+    const load = startLoad(folder.path, { redis: redis.url, mysql });
+    await load.running();
+    await sleep(1_000);
+    load.processes[0]!.kill('SIGKILL');
+    const { calls, gaps } = await expectSound(load);
+    const dead = calls.filter((call) => call.callerDied);
+    expect(dead.length).toBeGreaterThan(0);
+    // Only numbers that died with their callers are missing; no takeover was needed.
+    expect(gaps).toEqual([]);
+  });
+});
+
+describe('faults of MariaDB', () => {
+  it('kill -9 and restart', async () => {
+    const redis = await redisServer();
+    const load = startLoad(folder.path, { redis: redis.url, mysql });
+    await load.running();
+    await sleep(1_000);
+    await maria.kill();
+    await sleep(300);
+    await maria.start();
+    const { events, failures } = await expectSound(load);
+    expect(failures).toEqual({});
+    expect(events['store']).toBeGreaterThan(0);
+  });
+
+  it('P6: down for five seconds, warm conversations go on, and are backed afterwards', async () => {
+    const redis = await redisServer();
+    const load = startLoad(folder.path, { redis: redis.url, mysql, durationMs: 13_000 });
+    await load.running(2_000);
+    const downAt = Number(process.hrtime.bigint() / 1_000n);
+    await maria.kill();
+    await sleep(5_000);
+    const upAt = Number(process.hrtime.bigint() / 1_000n);
+    await maria.start();
+    const { calls, events, failures, verdict } = await expectSound(load);
+    const during = calls.filter(
+      (call) => call.numbers !== undefined && call.start > downAt && call.end! < upAt,
+    );
+    expect(during.length).toBeGreaterThan(2_000);
+    expect(failures).toEqual({});
+    expect(events['unbacked']).toBeGreaterThanOrEqual(50);
+    expect(events['backed']).toBeGreaterThanOrEqual(50);
+    expect(verdict.missing).toBe(0);
+  });
+
+  it('refuse: nothing is issued that the ledger does not know, and calls fail with its code', async () => {
+    const redis = await redisServer();
+    const load = startLoad(folder.path, {
+      redis: redis.url,
+      mysql,
+      durationMs: 8_000,
+      timeoutMs: 2_000,
+      ledgerOutage: 'refuse',
+    });
+    await load.running();
+    await maria.kill();
+    await sleep(3_500);
+    await maria.start();
+    const { events, failures } = await expectSound(load);
+    expect(Object.keys(failures)).toEqual(['ledger_unavailable']);
+    expect(events['unbacked']).toBeUndefined();
+  });
+});
+
+async function replicate(replica: RedisServer, primary: RedisServer): Promise<void> {
+  await replica.command('REPLICAOF', '127.0.0.1', String(primary.port));
+  for (let waitedMs = 0; waitedMs < 10_000; waitedMs += 20) {
+    if (String(await replica.command('INFO', 'replication')).includes('master_link_status:up')) return;
+    await sleep(20);
+  }
+  throw new Error('the replica did not connect to its primary');
+}
+
+async function wordsIn(redis: RedisServer): Promise<number> {
+  for (;;) {
+    try {
+      return Number(await redis.command('DBSIZE'));
+    } catch (error) {
+      if (!String(error).includes('LOADING')) throw error;
+      await sleep(20);
+    }
+  }
+}
