@@ -55,7 +55,7 @@ export class CallDeadlines {
       }
       call = next;
     }
-    // The take that serves them goes on; its numbers go to others, or are recorded as abandoned.
+    // The take that serves them goes on; their numbers are recorded as abandoned.
     for (const call of state.served) {
       if (!call.settled && call.deadlineMs <= nowMs) call.fail(this.#timeoutError(call, state));
     }

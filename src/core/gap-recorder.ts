@@ -9,7 +9,7 @@ import type { Ledger, LedgerEntry, NewGap } from './ledger.js';
 /** Delay between tries to record gaps: doubles from the first to the second, in milliseconds. */
 const firstRetryMs = 10;
 const maxRetryMs = 1_000;
-/** Most abandoned ranges that wait to be recorded; further ones are merged into the newest of their conversation. */
+/** With so many abandoned ranges waiting to be recorded, conversations that abandon more wait with them. */
 const maxWaiting = 10_000;
 
 /**
@@ -23,7 +23,11 @@ export class GapRecorder {
   readonly #emit: EventListener;
   readonly #onRecorded: (state: ConversationState) => void;
   #abandoned: NewGap[] = [];
+  /** Conversations that wait because too much waits to be recorded. */
+  #held: ConversationState[] = [];
   #recording: Promise<void> | undefined;
+  /** Records of lost takes under way. */
+  readonly #recordings = new Set<Promise<void>>();
   #closing = false;
 
   constructor(parts: {
@@ -46,12 +50,13 @@ export class GapRecorder {
   /** I7: conversations whose take was lost issue nothing in this process until the gap is recorded. */
   lost(states: readonly ConversationState[], epoch: Epoch): void {
     for (const state of states) state.awaitingRecord = true;
-    void this.#recordLost(states, epoch);
+    const recording = this.#recordLost(states, epoch);
+    this.#recordings.add(recording);
+    void recording.finally(() => this.#recordings.delete(recording));
   }
 
-  /** Numbers nobody received and nobody will: certain, so nothing has to wait for the record. */
+  /** Numbers nobody received and nobody will: certain, so the conversation does not wait for the record. */
   abandoned(state: ConversationState, first: number, last: number, epoch: Epoch): void {
-    if (this.#abandoned.length >= maxWaiting) return;
     this.#abandoned.push({
       conversation: state.key,
       first,
@@ -59,28 +64,37 @@ export class GapRecorder {
       reason: 'abandoned',
       generation: epoch.generation,
     });
+    if (this.#abandoned.length >= maxWaiting) {
+      state.awaitingRecord = true;
+      this.#held.push(state);
+    }
     this.#recording ??= this.#recordAbandoned();
   }
 
   /** One last try for what waits, then no more tries. */
   async close(): Promise<void> {
     this.#closing = true;
-    await this.#recording;
+    await Promise.all([this.#recording, ...this.#recordings]);
   }
 
   async #recordLost(states: readonly ConversationState[], epoch: Epoch): Promise<void> {
-    for (let failures = 0; !this.#closing; failures += 1) {
+    for (let failures = 0; ; failures += 1) {
       try {
         const gaps = await this.#lostRanges(states, epoch);
         if (gaps.length > 0) await this.#ledger.recordGaps(gaps);
         for (const gap of gaps) this.#emit({ type: 'gap', ...gap });
         break;
       } catch (error) {
+        if (this.#closing) break;
         const trouble = asTidemarkError(error);
         for (const state of states) state.trouble = trouble;
         await this.#sleep(backoffMs(failures, firstRetryMs, maxRetryMs));
       }
     }
+    this.#release(states);
+  }
+
+  #release(states: readonly ConversationState[]): void {
     for (const state of states) {
       state.awaitingRecord = false;
       this.#onRecorded(state);
@@ -115,9 +129,10 @@ export class GapRecorder {
         await this.#ledger.recordGaps(gaps);
         failures = 0;
         for (const gap of gaps) this.#emit({ type: 'gap', ...gap });
+        this.#release(this.#held.splice(0));
       } catch {
         if (this.#closing) break;
-        this.#abandoned = [...gaps, ...this.#abandoned].slice(0, maxWaiting);
+        this.#abandoned = [...gaps, ...this.#abandoned];
         await this.#sleep(backoffMs(failures, firstRetryMs, maxRetryMs));
         failures += 1;
       }
