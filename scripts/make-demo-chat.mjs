@@ -35,32 +35,96 @@ const groups = [
 const privateCount = 26;
 
 const words = {
-  place: ['the station', 'the corner cafe', 'the office', 'the park', 'my place', 'the library', 'the old mill'],
+  place: [
+    'the station',
+    'the corner cafe',
+    'the office',
+    'the park',
+    'my place',
+    'the library',
+    'the old mill',
+  ],
   food: ['soup', 'dumplings', 'flatbread', 'lentils', 'a cake', 'the big salad', 'pancakes', 'noodles'],
   day: ['today', 'tomorrow', 'on Friday', 'this weekend', 'on Monday', 'next week', 'on Thursday'],
-  time: ['at six', 'at half past seven', 'around noon', 'after work', 'before nine', 'at eight', 'at quarter to five'],
-  thing: ['the blue umbrella', 'the spare key', 'the projector', 'my charger', 'the big pan', 'the tickets', 'the ladder'],
-  task: ['the report', 'the shopping', 'the booking', 'the rota', 'the invoice', 'the release notes', 'the playlist'],
+  time: [
+    'at six',
+    'at half past seven',
+    'around noon',
+    'after work',
+    'before nine',
+    'at eight',
+    'at quarter to five',
+  ],
+  thing: [
+    'the blue umbrella',
+    'the spare key',
+    'the projector',
+    'my charger',
+    'the big pan',
+    'the tickets',
+    'the ladder',
+  ],
+  task: [
+    'the report',
+    'the shopping',
+    'the booking',
+    'the rota',
+    'the invoice',
+    'the release notes',
+    'the playlist',
+  ],
 };
 
 /** What is said, and what others may answer to it. */
 const openings = [
-  ['Is anybody at {place} {time}?', ['I can be there {time}', 'Not {day}, sorry', 'Yes, see you there', 'Only {day}']],
-  ['Who has {thing}?', ['I do, will bring it {day}', 'Last seen at {place}', 'Not me', 'Check {place} first']],
-  ['I will make {food} {day}', ['Count me in!', 'Save some for me', 'Can I bring {food}?', 'Perfect, I have had enough of {food}']],
-  ['Did anyone finish {task}?', ['Almost, {time}', 'Done, have a look', 'I thought that was you :)', 'Started it {day}']],
+  [
+    'Is anybody at {place} {time}?',
+    ['I can be there {time}', 'Not {day}, sorry', 'Yes, see you there', 'Only {day}'],
+  ],
+  [
+    'Who has {thing}?',
+    ['I do, will bring it {day}', 'Last seen at {place}', 'Not me', 'Check {place} first'],
+  ],
+  [
+    'I will make {food} {day}',
+    ['Count me in!', 'Save some for me', 'Can I bring {food}?', 'Perfect, I have had enough of {food}'],
+  ],
+  [
+    'Did anyone finish {task}?',
+    ['Almost, {time}', 'Done, have a look', 'I thought that was you :)', 'Started it {day}'],
+  ],
   ['Train is late again', ['How late?', 'Take the bus, it stops at {place}', 'We will wait', 'Same here']],
   ['Can we move it to {day}?', ['Fine with me', 'Only {time}', 'Better {day}', 'Please not {time}']],
   ['Happy birthday!!', ['Thank you <3', 'From me too!', 'There is {food} at {place}']],
-  ['What did you think of the ending?', ['Did not see it coming', 'Too long', 'No spoilers please', 'Loved it']],
-  ['Rain all day, is it still on?', ['We go anyway', 'Indoors then, {place}', 'Let us decide {time}', 'I bring {thing}']],
+  [
+    'What did you think of the ending?',
+    ['Did not see it coming', 'Too long', 'No spoilers please', 'Loved it'],
+  ],
+  [
+    'Rain all day, is it still on?',
+    ['We go anyway', 'Indoors then, {place}', 'Let us decide {time}', 'I bring {thing}'],
+  ],
   ['Build is red', ['Looking', 'That was me, fixed {time}', 'Flaky again, I reran it', 'Reverted']],
   ['On my way', ['ok', 'Great', 'Bring {food} if you pass a shop', 'Door is open']],
   ['Thanks for yesterday', ['Any time', 'It was fun', 'You forgot {thing} here', 'Again {day}?']],
-  ['Could you cover for me {day}?', ['Sure', 'If it is {time}', 'Sorry, I am at {place}', 'You owe me {food} ;)']],
+  [
+    'Could you cover for me {day}?',
+    ['Sure', 'If it is {time}', 'Sorry, I am at {place}', 'You owe me {food} ;)'],
+  ],
   ['I found {thing} at {place}', ['That is mine!', 'Leave it there, I come {time}', 'Oh finally']],
 ];
-const asides = ['haha', 'ok', '+1', 'brb', 'sounds good', 'same', 'no worries', 'good morning', 'see you {day}', 'let me check'];
+const asides = [
+  'haha',
+  'ok',
+  '+1',
+  'brb',
+  'sounds good',
+  'same',
+  'no worries',
+  'good morning',
+  'see you {day}',
+  'let me check',
+];
 
 const random = generator(20_250_303);
 const conversations = shuffled([...groups.map(groupOf), ...pairs()]);
@@ -78,7 +142,10 @@ writeFileSync(target, `${lines.join('\n')}\n`);
 
 function message(index, of) {
   const { sender, text } = speak(of);
-  const to = of.group === undefined ? { recipient: of.members.find((member) => member !== sender) } : { group: of.group };
+  const to =
+    of.group === undefined
+      ? { recipient: of.members.find((member) => member !== sender) }
+      : { group: of.group };
   const sentAt = new Date(sentAtMs).toISOString().replace('.000Z', 'Z');
   return { messageId: `m${String(index).padStart(4, '0')}`, sentAt, sender, text: filled(text), ...to };
 }
@@ -100,7 +167,12 @@ function filled(text) {
 }
 
 function groupOf(group) {
-  return { group, members: shuffled(people).slice(0, 4 + Math.floor(random() * 9)), answers: [], speaker: '' };
+  return {
+    group,
+    members: shuffled(people).slice(0, 4 + Math.floor(random() * 9)),
+    answers: [],
+    speaker: '',
+  };
 }
 
 function pairs() {

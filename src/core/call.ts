@@ -10,7 +10,7 @@ export interface SequenceRange {
 export class Call {
   readonly count: number;
   readonly deadlineMs: number;
-  readonly #resolve: (range: SequenceRange) => void;
+  readonly #resolve: (first: number, last: number) => void;
   readonly #reject: (error: TidemarkError) => void;
   readonly #onSettled: () => void;
   #unlisten: (() => void) | undefined;
@@ -18,10 +18,11 @@ export class Call {
   next: Call | undefined;
   previous: Call | undefined;
 
+  /** @param resolve - is given the first and the last number */
   constructor(
     count: number,
     deadlineMs: number,
-    resolve: (range: SequenceRange) => void,
+    resolve: (first: number, last: number) => void,
     reject: (error: TidemarkError) => void,
     onSettled: () => void,
   ) {
@@ -40,7 +41,7 @@ export class Call {
 
   deliver(first: number): void {
     this.#settle();
-    this.#resolve({ first, last: first + this.count - 1 });
+    this.#resolve(first, first + this.count - 1);
   }
 
   fail(error: TidemarkError): void {

@@ -21,7 +21,12 @@ export interface CounterStore {
    */
   take(epoch: Epoch, requests: readonly TakeRequest[]): Promise<TakeReply>;
 
-  /** Applies blocks that the ledger has reserved. Running a grant twice, late or never is safe (I5). */
+  /**
+   * Applies blocks that the ledger has reserved. Running a grant late or never is safe, and so is running an `extend`
+   * twice; an `install` must not be sent again once it may have run, because its word may have been lost since (I5).
+   *
+   * @throws TidemarkError `counter_unavailable` only when it has certainly not run and never will.
+   */
   grant(epoch: Epoch, grants: readonly Grant[]): Promise<GrantReply>;
 
   /** Reads words of distinct conversations and changes nothing. */
@@ -113,7 +118,9 @@ export interface Grant {
 
 export type GrantReply =
   | { readonly status: 'done'; readonly results: readonly GrantResult[] }
-  | { readonly status: 'stale'; readonly history: string };
+  | { readonly status: 'stale'; readonly history: string }
+  /** The grants may have run, or may still run. Look again. */
+  | { readonly status: 'lost'; readonly cause: unknown };
 
 /** `refused`: the word is not what the reservation was made for; look again. */
 export type GrantResult = 'granted' | 'refused';

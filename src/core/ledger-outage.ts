@@ -61,20 +61,27 @@ export class LedgerOutage {
    * succeed later; reservations are made so that this is safe (I5).
    */
   async attempt<T>(operation: () => Promise<T>): Promise<T> {
-    let cancel: () => void = () => undefined;
-    const impatience = new Promise<never>((_, reject) => {
-      cancel = this.#clock.setTimer(this.#patienceMs, () =>
-        reject(
-          new TidemarkError('ledger_unavailable', `the ledger did not answer within ${this.#patienceMs} ms`),
-        ),
-      );
-    });
     try {
-      return await Promise.race([operation(), impatience]);
+      const result = await this.#patiently(operation);
+      this.#failures = 0;
+      return result;
     } catch (error) {
       const trouble = asTidemarkError(error);
       if (trouble.code === 'ledger_unavailable' || trouble.code === 'ledger_full') this.#down(trouble);
       throw trouble;
+    }
+  }
+
+  async #patiently<T>(operation: () => Promise<T>): Promise<T> {
+    let cancel: () => void = () => undefined;
+    const impatience = new Promise<never>((_, reject) => {
+      const message = `the ledger did not answer within ${this.#patienceMs} ms`;
+      cancel = this.#clock.setTimer(this.#patienceMs, () =>
+        reject(new TidemarkError('ledger_unavailable', message)),
+      );
+    });
+    try {
+      return await Promise.race([operation(), impatience]);
     } finally {
       cancel();
     }
@@ -117,7 +124,6 @@ export class LedgerOutage {
     this.#trouble = trouble;
     if (!wasUp) return;
     this.#emit({ type: 'store', store: 'ledger', status: 'down', cause: trouble });
-    this.#failures = 0;
     this.#probeLater();
   }
 
@@ -131,8 +137,9 @@ export class LedgerOutage {
 
   async #probe(): Promise<void> {
     try {
-      // Reading is not enough after a full disk, but the next reservation finds that out.
-      await this.attempt(() => this.#ledger.load(['probe:ledger']));
+      // A ledger that can be read may still refuse writes. The next reservation finds that out, and the delay before the
+      // next probe goes on growing then.
+      await this.#patiently(() => this.#ledger.load(['probe:ledger']));
       this.#up();
     } catch {
       this.#probeLater();

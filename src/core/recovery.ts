@@ -80,13 +80,17 @@ function reserve(
   };
   const blockSize = nextBlockSize(request.policy, previous, request.need);
   const room = maxRemaining - (kind === 'takeover' || saw === undefined ? 0 : saw.remaining);
-  const end = Math.min(start + Math.min(blockSize, room), maxSequenceNumber);
-  if (end <= start) return unchanged({ status: 'exhausted' });
+  // With a full word the block is empty; the entry is written all the same, it may have something to heal.
+  const end = Math.max(start, Math.min(start + Math.min(blockSize, room), maxSequenceNumber));
   const floor = floorAfter(kind, entry, request, start);
   const gap = kind === 'takeover' ? takeoverGap(entry, request) : undefined;
   const mode = kind === 'new' || kind === 'takeover' ? 'install' : 'extend';
+  const isExhausted = start >= maxSequenceNumber;
+  if (isExhausted && kind !== 'healed') return unchanged({ status: 'exhausted' });
   return {
-    outcome: { status: 'reserved', kind, block: { start, end }, mode, blockSize, gap },
+    outcome: isExhausted
+      ? { status: 'exhausted' }
+      : { status: 'reserved', kind, block: { start, end }, mode, blockSize, gap },
     entry: { conversation, ceiling: end, floor, generation, blockSize, reservedAtMs: nowMs },
   };
 }

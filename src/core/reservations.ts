@@ -299,7 +299,9 @@ export class Reservations {
         );
         if (reply.status === 'stale') this.#epochs.stale(epoch);
         ofEpoch.forEach(({ wish: { state } }, index) => {
-          if (reply.status === 'done' && reply.results[index] === 'refused') this.#lookAgain(state);
+          const isMoot =
+            reply.status === 'lost' || (reply.status === 'done' && reply.results[index] === 'refused');
+          if (isMoot) this.#lookAgain(state);
           else this.#done(state);
         });
       } catch (error) {
@@ -309,8 +311,8 @@ export class Reservations {
   }
 
   /**
-   * What is reserved should be granted, or it becomes a gap when its word is missing. A grant whose reply was lost may be
-   * sent again (I5): the second one finds the word moved on and is refused, and that means no more than to look again.
+   * What is reserved should be granted, or it becomes a gap when its word is missing: so grants that certainly did not run
+   * are sent again. Those that may have run are not (I5).
    */
   async #deliver(epoch: Epoch, grants: readonly Grant[]): Promise<GrantReply> {
     const giveUpAtMs = this.#clock.monotonicMs() + installWindowMs;

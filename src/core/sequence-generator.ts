@@ -108,9 +108,8 @@ export class SequenceGenerator {
    * `fenced`, `exhausted`, `closed`
    */
   next(of: Conversation, options?: CallOptions): Promise<number> {
-    return new Promise<number>((resolve, reject) =>
-      this.#start(of, 1, ({ first }) => resolve(first), reject, options),
-    );
+    // A promise takes the first number and ignores the last one: no closure and no range for the most frequent call.
+    return new Promise<number>((resolve, reject) => this.#start(of, 1, resolve, reject, options));
   }
 
   /**
@@ -125,7 +124,7 @@ export class SequenceGenerator {
   nextMany(of: Conversation, count: number, options?: CallOptions): Promise<SequenceRange> {
     return new Promise<SequenceRange>((resolve, reject) => {
       checkInteger('count', count, 1, maxCountPerCall);
-      this.#start(of, count, resolve, reject, options);
+      this.#start(of, count, (first, last) => resolve({ first, last }), reject, options);
     });
   }
 
@@ -265,7 +264,7 @@ export class SequenceGenerator {
   #start(
     of: Conversation,
     count: number,
-    resolve: (range: SequenceRange) => void,
+    resolve: (first: number, last: number) => void,
     reject: (error: TidemarkError) => void,
     options: CallOptions | undefined,
   ): void {

@@ -49,10 +49,11 @@ async function proxyTo(port: number): Promise<TcpProxy & { url: string }> {
   return Object.assign(proxy, { url: `redis://127.0.0.1:${proxy.port}` });
 }
 
-/** No duplicate, none smaller after a larger one, no unexplained hole, and numbers flow to the end. */
-async function expectSound(load: Load, options: { endsWithin?: number } = {}): Promise<LoadResult> {
+/** No duplicate, none smaller after a larger one, no unexplained hole; and numbers flow in the end. */
+async function expectSound(load: Load): Promise<LoadResult> {
+  await load.running();
   const result = await load.finish();
-  const { verdict, failures, events, calls, stderr } = result;
+  const { verdict, failures, events, stderr } = result;
   console.log(
     `${verdict.numbers} numbers, ${verdict.missing} missing and explained, ${result.gaps.length} gaps;`,
     'failures',
@@ -63,12 +64,6 @@ async function expectSound(load: Load, options: { endsWithin?: number } = {}): P
   expect(stderr).toBe('');
   const { duplicates, regressions, holes } = verdict;
   expect({ duplicates, regressions, holes }).toEqual({ duplicates: [], regressions: [], holes: [] });
-  const lastEnd = Math.max(...calls.map((call) => call.end ?? 0));
-  const lateNumbers = calls.filter(
-    (call) => call.numbers !== undefined && call.end! > lastEnd - (options.endsWithin ?? 500_000),
-  );
-  expect(lateNumbers.length).toBeGreaterThan(50);
-  expect(verdict.numbers).toBeGreaterThan(5_000);
   return result;
 }
 
@@ -97,6 +92,7 @@ describe('faults of Redis', () => {
     await redis.kill();
     await sleep(300);
     await redis.start();
+    await load.seen('takeover', 50);
     const { events } = await expectSound(load);
     expect(events['takeover']).toBeGreaterThanOrEqual(50);
   });
@@ -115,16 +111,18 @@ describe('faults of Redis', () => {
     await redis.start();
     // The test is only worth something if old words are really back.
     expect(await wordsIn(redis)).toBeGreaterThanOrEqual(50);
+    await load.seen('takeover', 50);
     const { events } = await expectSound(load);
     expect(events['takeover']).toBeGreaterThanOrEqual(50);
   });
 
   it('FLUSHALL', async () => {
     const redis = await redisServer();
-    const load = startLoad(folder.path, { redis: redis.url, mysql, durationMs: 6_000 });
+    const load = startLoad(folder.path, { redis: redis.url, mysql });
     await load.running();
     await sleep(1_000);
     await redis.command('FLUSHALL');
+    await load.seen('takeover', 50);
     const { events } = await expectSound(load);
     expect(events['takeover']).toBeGreaterThanOrEqual(50);
   });
@@ -145,6 +143,7 @@ describe('faults of Redis', () => {
     expect(await wordsIn(replica)).toBeGreaterThanOrEqual(50);
     proxy.targetPort = replica.port;
     proxy.cutAll();
+    await load.seen('takeover', 50);
     const { events } = await expectSound(load);
     expect(events['takeover']).toBeGreaterThanOrEqual(50);
   });
@@ -154,18 +153,18 @@ describe('faults of Redis', () => {
     const other = await redisServer();
     await replicate(other, one);
     const proxy = await proxyTo(one.port);
-    const load = startLoad(folder.path, { redis: proxy.url, mysql, durationMs: 7_000 });
-    await load.running();
-    for (const [to, from] of [
-      [other, one],
-      [one, other],
+    const load = startLoad(folder.path, { redis: proxy.url, mysql });
+    for (const [to, from, takeovers] of [
+      [other, one, 50],
+      [one, other, 100],
     ] as const) {
-      await sleep(1_000);
+      await load.running();
       await to.command('REPLICAOF', 'NO', 'ONE');
       // For a moment there are two primaries, and processes on both: the old one has still its blocks to finish.
       proxy.targetPort = to.port;
       proxy.cutAll();
       await replicate(from, to);
+      await load.seen('takeover', takeovers);
     }
     const { events } = await expectSound(load);
     expect(events['takeover']).toBeGreaterThanOrEqual(100);
@@ -194,11 +193,12 @@ describe('faults of Redis', () => {
 
   it('stopped for two seconds with requests in its buffers', async () => {
     const redis = await redisServer();
-    const load = startLoad(folder.path, { redis: redis.url, mysql, durationMs: 7_000 });
+    const load = startLoad(folder.path, { redis: redis.url, mysql });
     await load.running();
     redis.pause();
     await sleep(2_000);
     redis.resume();
+    await load.running();
     const { verdict } = await expectSound(load);
     expect(verdict.missing).toBe(0);
   });
@@ -211,6 +211,7 @@ describe('faults of processes', () => {
     await load.running();
     await sleep(1_000);
     load.processes[0]!.kill('SIGKILL');
+    await load.running();
     const { calls, gaps } = await expectSound(load);
     const dead = calls.filter((call) => call.callerDied);
     expect(dead.length).toBeGreaterThan(0);
@@ -228,6 +229,7 @@ describe('faults of MariaDB', () => {
     await maria.kill();
     await sleep(300);
     await maria.start();
+    await load.running(500);
     const { events, failures } = await expectSound(load);
     expect(failures).toEqual({});
     expect(events['store']).toBeGreaterThan(0);
@@ -235,13 +237,14 @@ describe('faults of MariaDB', () => {
 
   it('P6: down for five seconds, warm conversations go on, and are backed afterwards', async () => {
     const redis = await redisServer();
-    const load = startLoad(folder.path, { redis: redis.url, mysql, durationMs: 13_000 });
+    const load = startLoad(folder.path, { redis: redis.url, mysql });
     await load.running(2_000);
     const downAt = Number(process.hrtime.bigint() / 1_000n);
     await maria.kill();
     await sleep(5_000);
     const upAt = Number(process.hrtime.bigint() / 1_000n);
     await maria.start();
+    await load.seen('backed', 50);
     const { calls, events, failures, verdict } = await expectSound(load);
     const during = calls.filter(
       (call) => call.numbers !== undefined && call.start > downAt && call.end! < upAt,
@@ -258,7 +261,6 @@ describe('faults of MariaDB', () => {
     const load = startLoad(folder.path, {
       redis: redis.url,
       mysql,
-      durationMs: 8_000,
       timeoutMs: 2_000,
       ledgerOutage: 'refuse',
     });
@@ -266,6 +268,7 @@ describe('faults of MariaDB', () => {
     await maria.kill();
     await sleep(3_500);
     await maria.start();
+    await load.running();
     const { events, failures } = await expectSound(load);
     expect(Object.keys(failures)).toEqual(['ledger_unavailable']);
     expect(events['unbacked']).toBeUndefined();

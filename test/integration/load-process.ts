@@ -22,7 +22,8 @@ export interface LoadOptions {
   readonly seed: number;
   readonly conversations: number;
   readonly callers: number;
-  readonly durationMs: number;
+  /** Ends by itself after this; earlier when it is told to stop. */
+  readonly maxDurationMs: number;
   readonly timeoutMs: number;
   readonly ledgerOutage: 'continue' | 'refuse';
 }
@@ -38,7 +39,11 @@ async function main(options: LoadOptions): Promise<void> {
     onEvent: (event) => write(`V ${event.type}`),
   });
   const random = new Random(options.seed);
-  const endMs = performance.now() + options.durationMs;
+  let endMs = performance.now() + options.maxDurationMs;
+  process.once('message', () => {
+    endMs = 0;
+    process.disconnect();
+  });
   let calls = 0;
   const caller = async () => {
     while (performance.now() < endMs) {
@@ -58,6 +63,7 @@ async function main(options: LoadOptions): Promise<void> {
   };
   await Promise.all(Array.from({ length: options.callers }, caller));
   await sequences.close();
+  if (process.connected) process.disconnect();
 }
 
 /** One clock for all processes of the machine. */

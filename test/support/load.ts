@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { TidemarkEvent } from '../../src/core/events.js';
 import { MySqlLedger } from '../../src/ledgers/mysql/mysql-ledger.js';
 import type { LoadOptions } from '../integration/load-process.js';
 import { compiledFile } from './compiled.js';
@@ -12,9 +13,11 @@ import { type CallRecord, type GapRecord, judge, type Verdict } from './judge.js
 
 export interface Load {
   readonly processes: readonly ChildProcess[];
-  /** Waits until every process has had so many replies. */
+  /** Waits until every process that lives has had so many more replies. */
   running(replies?: number): Promise<void>;
-  /** Waits until every process has ended, and judges what they wrote. */
+  /** Waits until the generators have told of so many events of a type, in all. */
+  seen(event: TidemarkEvent['type'], count: number): Promise<void>;
+  /** Tells every process to stop, waits until they have ended, and judges what they wrote. */
   finish(): Promise<LoadResult>;
 }
 
@@ -31,7 +34,7 @@ export interface LoadResult {
 const defaults = {
   conversations: 50,
   callers: 10,
-  durationMs: 5_000,
+  maxDurationMs: 45_000,
   timeoutMs: 10_000,
   ledgerOutage: 'continue',
 } as const;
@@ -50,10 +53,10 @@ export function startLoad(
       process.execPath,
       [compiledFile('test/integration/load-process.ts'), JSON.stringify(all)],
       {
-        stdio: ['ignore', 'ignore', 'pipe'],
+        stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
       },
     );
-    child.stderr.on('data', (chunk) => {
+    child.stderr!.on('data', (chunk) => {
       stderr += String(chunk);
     });
     return child;
@@ -62,15 +65,22 @@ export function startLoad(
   return {
     processes,
     async running(replies = 200) {
-      for (const file of files) {
-        while (countReplies(file) < replies) {
-          if (processes.some((child) => child.exitCode !== null))
-            throw new Error(`a load process ended early: ${stderr}`);
+      const before = files.map((file) => countLines(file, 'E '));
+      for (const [index, file] of files.entries()) {
+        while (isAlive(processes[index]!) && countLines(file, 'E ') < before[index]! + replies)
           await sleep(20);
-        }
+      }
+      if (!processes.some(isAlive)) throw new Error(`every load process has ended: ${stderr}`);
+    },
+    async seen(event, count) {
+      const total = () => files.reduce((sum, file) => sum + countLines(file, `V ${event}`), 0);
+      while (total() < count) {
+        if (!processes.some(isAlive)) throw new Error(`only ${total()} ${event} events: ${stderr}`);
+        await sleep(20);
       }
     },
     async finish() {
+      for (const child of processes) if (isAlive(child)) child.send('stop');
       await ended;
       const logs = files.map((file) => readLog(readFileSync(file, 'utf8')));
       const calls = logs.flatMap((log) => log.calls);
@@ -87,9 +97,13 @@ export function startLoad(
   };
 }
 
-function countReplies(file: string): number {
+function isAlive(child: ChildProcess): boolean {
+  return child.exitCode === null && child.signalCode === null;
+}
+
+function countLines(file: string, beginning: string): number {
   if (!existsSync(file)) return 0;
-  return readFileSync(file, 'utf8').split('\nE ').length - 1;
+  return readFileSync(file, 'utf8').split(`\n${beginning}`).length - 1;
 }
 
 function readLog(text: string): { calls: CallRecord[]; failures: string[]; events: string[] } {

@@ -212,7 +212,7 @@ export class SimulatedCounterStore implements CounterStore {
       (grant): GrantResult => (this.#grantNow(epoch, grant) ? 'granted' : 'refused'),
     );
     await this.#delay();
-    if (this.#random.chance(this.#rates.lostAfter)) throw unavailable('counter_unavailable');
+    if (this.#random.chance(this.#rates.lostAfter)) return { status: 'lost', cause: 'planned' };
     return { status: 'done', results };
   }
 

@@ -118,6 +118,41 @@ describe('the end of the series and content that makes no sense', () => {
   });
 });
 
+describe('grants whose reply is lost', () => {
+  it('I5: an install that may have run is not sent again, its word may have been lost since', async () => {
+    const { clock, redis, counters, sequences } = simulated();
+    const grant = counters.grant.bind(counters);
+    let isLost = true;
+    counters.grant = async (...args) => {
+      const reply = await grant(...args);
+      if (!isLost) return reply;
+      isLost = false;
+      // It ran, somebody else took a number, and then the word was lost.
+      const other = counters.take(args[0], [{ conversation: 'group:g1', count: 1 }]);
+      expect(await other).toMatchObject({ results: [{ status: 'taken', word: { last: 1 } }] });
+      redis.flush();
+      return { status: 'lost', cause: 'planned' };
+    };
+    expect(await clock.run(sequences.next(g1))).toBe(65);
+    expect(await clock.run(sequences.gaps(g1))).toMatchObject([{ first: 1, last: 64, reason: 'word_lost' }]);
+    await clock.run(sequences.close());
+  });
+
+  it('P3: grants that certainly did not run are sent again, and nothing is skipped', async () => {
+    const { clock, counters, sequences } = simulated();
+    const grant = counters.grant.bind(counters);
+    let refusals = 5;
+    counters.grant = (...args) => {
+      refusals -= 1;
+      return refusals < 0
+        ? grant(...args)
+        : Promise.reject(new TidemarkError('counter_unavailable', 'planned'));
+    };
+    expect(await clock.run(sequences.next(g1))).toBe(1);
+    await clock.run(sequences.close());
+  });
+});
+
 describe('outages of the ledger (P6)', () => {
   it('continue: warm conversations go on unbacked, and are backed when it returns', async () => {
     const { clock, redis, ledger, events, sequences } = simulated({

@@ -13,23 +13,28 @@ local UNIT, MAX_REMAINING, MAX_WORD = 1000000000000, 9000, 9000999999999999
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
+-- The word, false when there is none, nil when the key holds something else. tonumber alone would accept '0x1' and '1e3'.
+local function wordOf(raw)
+  if not raw then return false end
+  if type(raw) == 'table' or #raw > 16 or not (raw == '0' or string.find(raw, '^[1-9]%d*$')) then return nil end
+  local word = tonumber(raw)
+  if word > MAX_WORD then return nil end
+  return word
+end
+
 local function grant(key, mode, first, last, expires)
-  local raw = redis.pcall('GET', key)
-  if type(raw) == 'table' then return 0 end
-  local word = raw and tonumber(raw)
-  if raw and (not word or word < 0 or word > MAX_WORD) then return 0 end
   local size = last - first
-  if mode == 'install' then
-    if now > expires then return 0 end
-    if not word or word % UNIT + math.floor(word / UNIT) < first then
-      redis.call('SET', key, string.format('%.0f', size * UNIT + first))
-      return 1
-    end
-  elseif not word then
-    return 0
+  if size < 1 or size > MAX_REMAINING or last >= UNIT then return 0 end
+  if mode == 'install' and now > expires then return 0 end
+  local word = wordOf(redis.pcall('GET', key))
+  if word == nil then return 0 end
+  local remaining = word and math.floor(word / UNIT)
+  local ceiling = word and word % UNIT + remaining
+  if mode == 'install' and (not word or ceiling < first) then
+    redis.call('SET', key, string.format('%.0f', size * UNIT + first))
+    return 1
   end
-  local remaining = math.floor(word / UNIT)
-  if word % UNIT + remaining ~= first or remaining + size > MAX_REMAINING then return 0 end
+  if not word or ceiling ~= first or remaining + size > MAX_REMAINING then return 0 end
   redis.call('INCRBY', key, string.format('%.0f', size * UNIT))
   return 1
 end

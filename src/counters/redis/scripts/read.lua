@@ -3,16 +3,18 @@
 -- KEYS     counter words
 -- ARGV[1]  history that the caller believes in (master_replid)
 --
--- Reply: {'STALE', history} · {'DONE', word as text, or '' where there is none, or {text} where it is no string, …}
+-- Reply: {'STALE', history} · {'DONE', time, result…}, `time` by this server's clock in milliseconds, one result for each
+-- word: its text, or null where there is none, or {text} where it is no string
 local history = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
 if history ~= ARGV[1] then return {'STALE', history} end
-local reply = {'DONE'}
+local time = redis.call('TIME')
+local reply = {'DONE', time[1] * 1000 + math.floor(time[2] / 1000)}
 for i = 1, #KEYS do
   local raw = redis.pcall('GET', KEYS[i])
   if type(raw) == 'table' then
-    reply[i + 1] = {raw.err}
+    reply[i + 2] = {raw.err}
   else
-    reply[i + 1] = raw or ''
+    reply[i + 2] = raw
   end
 end
 return reply

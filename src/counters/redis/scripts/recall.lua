@@ -6,14 +6,21 @@
 -- ARGV[3]  time to live of the lane's record, milliseconds
 --
 -- Reply: {'STALE', history} · {'LOST'}: no record, so it may have run · {'NOT_RUN'} · the reply of the take
+--
+-- The lane's record is one of these; a take runs only when the number is lower than its own:
+--   '<number> <packed reply>'  this take ran
+--   '<number>'                 this take did not run and never will; also how a lane begins
+--   '<number>?'                nobody knows whether this take ran; it never will again
 local history = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
 if history ~= ARGV[1] then return {'STALE', history} end
 local record = redis.call('GET', KEYS[1])
-local ran = record and string.match(record, '^%d+')
+local ran, mark, from
+if record then ran, mark, from = string.match(record, '^(%d+)(.?)()') end
 if ran == ARGV[2] then
-  local from = string.find(record, ' ', 1, true)
-  if from then return cmsgpack.unpack(string.sub(record, from + 1)) end
+  if mark == ' ' then return cmsgpack.unpack(string.sub(record, from)) end
+  -- An earlier recall was here, and its answer was lost too: it is given again.
+  return {mark == '?' and 'LOST' or 'NOT_RUN'}
 end
--- From here on the take finds a record that is not older than itself, and is superseded.
-if not ran or tonumber(ran) < tonumber(ARGV[2]) then redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end
+if ran and tonumber(ran) > tonumber(ARGV[2]) then return {'LOST'} end
+redis.call('SET', KEYS[1], ran and ARGV[2] or ARGV[2] .. '?', 'PX', ARGV[3])
 return {ran and 'NOT_RUN' or 'LOST'}

@@ -1,0 +1,54 @@
+/**
+ * Keys in Redis: `seq:{group:g1}:7` for a counter word, `seq:lane:<process>:<n>` for a lane. The braces keep a
+ * conversation in one cluster slot whatever its generation.
+ */
+
+import { TidemarkError } from '../../errors.js';
+
+const maxPrefixBytes = 64;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this pattern refuses.
+const forbiddenInPrefix = /[{}*?[\]\\^\u0000-\u001f\u007f-\u009f]/;
+/** `<type>:<id>`; anything else between the braces is somebody else's key. */
+const conversationKey = /^[a-z][a-z0-9_-]{0,31}:./s;
+/** As Tidemark writes a generation: no sign, no leading zero, exact as a double. */
+const canonicalGeneration = /^[1-9]\d{0,14}$/;
+
+/** The key of a conversation's word. */
+export function wordKey(prefix: string, conversation: string, generation: number): string {
+  return `${prefix}:{${conversation}}:${generation}`;
+}
+
+/** The pattern of SCAN that every word's key matches; {@link generationOfKey} decides. */
+export function wordPattern(prefix: string): string {
+  return `${prefix}:{*}:*`;
+}
+
+/** The generation of a word's key; undefined for any other key. An id may hold `}:`, so the last one counts. */
+export function generationOfKey(prefix: string, key: string): number | undefined {
+  const start = prefix.length + 2;
+  const end = key.lastIndexOf('}:');
+  if (end < start || !key.startsWith(`${prefix}:{`)) return undefined;
+  const generation = key.slice(end + 2);
+  if (!canonicalGeneration.test(generation) || !conversationKey.test(key.slice(start, end))) return undefined;
+  return Number(generation);
+}
+
+/** The key of a lane of one store instance. `name` is its number, or `probe`. */
+export function laneKey(prefix: string, processId: string, name: number | 'probe'): string {
+  return `${prefix}:lane:${processId}:${name}`;
+}
+
+/** @throws TidemarkError `invalid_argument` */
+export function checkPrefix(prefix: string): void {
+  const fits =
+    typeof prefix === 'string' &&
+    prefix !== '' &&
+    Buffer.byteLength(prefix) <= maxPrefixBytes &&
+    prefix.isWellFormed() &&
+    !forbiddenInPrefix.test(prefix);
+  if (fits) return;
+  throw new TidemarkError(
+    'invalid_argument',
+    `RedisCounterStore: the key prefix must be 1 to ${maxPrefixBytes} bytes without { } * ? [ ] \\ ^ and control characters`,
+  );
+}

@@ -1,0 +1,349 @@
+import { describe, expect } from 'vitest';
+import { maxIdBytes } from '../../src/core/conversation.js';
+import { maxSequenceNumber } from '../../src/core/counter-word.js';
+import { compareUtf8 } from '../../src/core/utf8.js';
+import { ask, everything, gap, type LedgerRun } from './ledger.suite.run.js';
+
+/** `private:` and two ids of up to 255 bytes: the longest key that a conversation can have. */
+function longestKey(fill: string): string {
+  const id = fill.repeat(Math.floor(maxIdBytes / Buffer.byteLength(fill)));
+  return `private:${id}:${id}`;
+}
+
+export function describeGenerations(run: LedgerRun): void {
+  describe('generations', () => {
+    run.test('the same history has the same generation', async () => {
+      const first = await run.ledger.registerHistory('history-same');
+      expect(Number.isSafeInteger(first) && first >= 1).toBe(true);
+      expect(await run.ledger.registerHistory('history-same')).toBe(first);
+    });
+
+    run.test('a history that was never met gets a higher generation', async () => {
+      const seen: number[] = [];
+      for (const n of [1, 2, 3, 4]) seen.push(await run.ledger.registerHistory(`history-rising-${n}`));
+      expect([...seen].sort((a, b) => a - b)).toEqual(seen);
+      expect(new Set(seen).size).toBe(4);
+      // An older history that is met again keeps its place.
+      expect(await run.ledger.registerHistory('history-rising-1')).toBe(seen[0]);
+    });
+
+    run.test('histories are told apart byte by byte', async () => {
+      const histories = ['abcdef', 'ABCDEF', 'abcdef ', 'é', 'e\u0301'].map((text) => `exact-${text}`);
+      const generations = await Promise.all(histories.map((history) => run.ledger.registerHistory(history)));
+      expect(new Set(generations).size).toBe(histories.length);
+    });
+
+    run.test('20 callers that register one history at once agree', async () => {
+      const generations = await Promise.all(
+        Array.from({ length: 20 }, () => run.ledger.registerHistory('history-race')),
+      );
+      expect(new Set(generations).size).toBe(1);
+    });
+
+    run.test('20 histories registered at once get 20 generations', async () => {
+      const histories = Array.from({ length: 20 }, (_, n) => `history-many-${n}`);
+      const generations = await Promise.all(histories.map((history) => run.ledger.registerHistory(history)));
+      expect(new Set(generations).size).toBe(20);
+      expect(await Promise.all(histories.map((history) => run.ledger.registerHistory(history)))).toEqual(
+        generations,
+      );
+    });
+  });
+}
+
+export function describeKeys(run: LedgerRun): void {
+  describe('keys', () => {
+    run.test('conversations are told apart byte by byte', async () => {
+      const base = run.fresh('Room');
+      const twins = [
+        base,
+        base.toUpperCase().replace('GROUP', 'group'),
+        base.toLowerCase(),
+        `${base} `,
+        `${base}  `,
+      ];
+      const ids = ['é', 'e\u0301', 'ß', 'ss', 'ı', 'i', 'I', '😀', '😁', '\ufb01', 'fi', 'ａ', 'a', '٣', '3'];
+      const all = [...twins, ...ids.map((id) => `${base}${id}`)];
+      const distinct = [...new Set(all)];
+      await run.ledger.reserve(distinct.map((c, n) => ask(c, 1, undefined, n + 1)));
+      expect((await run.ledger.load(distinct)).map((entry) => [entry?.conversation, entry?.ceiling])).toEqual(
+        distinct.map((c, n) => [c, n + 1]),
+      );
+      await run.ledger.recordGaps(distinct.map((c, n) => gap(c, n + 1, n + 1)));
+      for (const [n, c] of distinct.entries())
+        expect(await run.gapsOf(c)).toEqual([[n + 1, n + 1, 'reply_lost']]);
+    });
+
+    run.test('the longest keys differ in their last byte', async () => {
+      const all = [longestKey('x'), `${longestKey('x').slice(0, -1)}y`, longestKey('é')];
+      await run.ledger.reserve(all.map((c, n) => ask(c, 1, undefined, n + 1)));
+      await run.ledger.recordGaps(all.map((c) => gap(c, maxSequenceNumber - 1, maxSequenceNumber)));
+      expect((await run.ledger.load(all)).map((entry) => entry?.ceiling)).toEqual([1, 2, 3]);
+      expect(
+        (await run.ledger.list('private', { after: all[0], limit: 1 })).map((entry) => entry.conversation),
+      ).toEqual([all[1]]);
+      for (const c of all) expect(await run.gapsOf(c)).toHaveLength(1);
+    });
+  });
+}
+
+export function describeGaps(run: LedgerRun): void {
+  describe('gaps', () => {
+    run.test('a recorded gap is returned as it was recorded', async () => {
+      const c = run.fresh();
+      const before = Date.now();
+      const all = [
+        gap(c, 3, 3, { reason: 'abandoned', generation: 7 }),
+        gap(c, 5, 9, { reason: 'history_lost', generation: 8 }),
+        gap(c, 11, 12, { reason: 'word_lost' }),
+        gap(c, 20, maxSequenceNumber),
+      ];
+      await run.ledger.recordGaps(all);
+      const recorded = await run.ledger.gaps(c, everything);
+      expect(recorded).toEqual(
+        all.map((one) => ({ ...one, certain: one.reason === 'abandoned', recordedAtMs: expect.any(Number) })),
+      );
+      for (const one of recorded) expect(Math.abs(one.recordedAtMs - before)).toBeLessThan(3_600_000);
+    });
+
+    run.test('recording the same gap again changes nothing', async () => {
+      const c = run.fresh();
+      await run.ledger.recordGaps([gap(c, 3, 9)]);
+      const first = await run.ledger.gaps(c, everything);
+      await run.pass(20);
+      await run.ledger.recordGaps([gap(c, 3, 9), gap(c, 3, 9, { generation: 2 }), gap(c, 3, 10)]);
+      expect((await run.ledger.gaps(c, everything))[0]).toEqual(first[0]);
+      expect(await run.gapsOf(c)).toEqual([
+        [3, 9, 'reply_lost'],
+        [3, 10, 'reply_lost'],
+      ]);
+    });
+
+    run.test('a gap that was recorded before does not stop a takeover that records it again', async () => {
+      const c = run.fresh();
+      await run.one(ask(c, 1));
+      await run.ledger.recordGaps([gap(c, 1, 10)]);
+      expect(await run.one(ask(c, 2))).toMatchObject({ kind: 'takeover', block: { start: 10, end: 20 } });
+      expect(await run.gapsOf(c)).toEqual([[1, 10, 'reply_lost']]);
+    });
+
+    run.test('20 callers that record one gap at once record it once', async () => {
+      const c = run.fresh();
+      await Promise.all(
+        Array.from({ length: 20 }, () => run.ledger.recordGaps([gap(c, 4, 5), gap(c, 1, 2)])),
+      );
+      expect(await run.gapsOf(c)).toEqual([
+        [1, 2, 'reply_lost'],
+        [4, 5, 'reply_lost'],
+      ]);
+    });
+
+    run.test('gaps come by first, then last number, whatever the order of recording', async () => {
+      const c = run.fresh();
+      const ranges = [
+        [1_000_000_000, 1_000_000_001],
+        [9, 200],
+        [9, 10],
+        [100, 100],
+        [2, 900_000_000_000],
+        [10, 99],
+      ] as const;
+      for (const [first, last] of ranges) await run.ledger.recordGaps([gap(c, first, last)]);
+      expect((await run.gapsOf(c)).map(([first, last]) => [first, last])).toEqual(
+        [...ranges].sort((a, b) => a[0] - b[0] || a[1] - b[1]),
+      );
+    });
+
+    run.test('a range selects the gaps that touch it, and they are returned whole', async () => {
+      const c = run.fresh();
+      await run.ledger.recordGaps([gap(c, 10, 20), gap(c, 30, 40), gap(c, 50, 60), gap(c, 5, 100)]);
+      const touching = async (from: number, to: number) =>
+        (await run.gapsOf(c, { from, to })).map(([first, last]) => `${first}-${last}`);
+      expect(await touching(20, 30)).toEqual(['5-100', '10-20', '30-40']);
+      expect(await touching(21, 29)).toEqual(['5-100']);
+      expect(await touching(35, 35)).toEqual(['5-100', '30-40']);
+      expect(await touching(1, 4)).toEqual([]);
+      expect(await touching(1, 5)).toEqual(['5-100']);
+      expect(await touching(100, 100)).toEqual(['5-100']);
+      expect(await touching(101, maxSequenceNumber)).toEqual([]);
+    });
+
+    run.test('a limit cuts the list after its first gaps, and one can go on behind them', async () => {
+      const c = run.fresh();
+      await run.ledger.recordGaps(Array.from({ length: 300 }, (_, n) => gap(c, n * 10 + 1, n * 10 + 5)));
+      expect(await run.gapsOf(c, { limit: 2 })).toEqual([
+        [1, 5, 'reply_lost'],
+        [11, 15, 'reply_lost'],
+      ]);
+      expect(await run.gapsOf(c, { from: 16, limit: 1 })).toEqual([[21, 25, 'reply_lost']]);
+      expect(await run.gapsOf(c)).toHaveLength(300);
+    });
+
+    run.test('gaps belong to one conversation', async () => {
+      const c = run.fresh();
+      await run.ledger.recordGaps([gap(c, 1, 2), gap(`${c}x`, 3, 4), gap(c.slice(0, -1), 5, 6)]);
+      expect(await run.gapsOf(c)).toEqual([[1, 2, 'reply_lost']]);
+      expect(await run.gapsOf(run.fresh())).toEqual([]);
+    });
+  });
+}
+
+export function describeHandBack(run: LedgerRun): void {
+  const word = (last: number, remaining: number) => ({ last, remaining });
+
+  describe('handing back', () => {
+    run.test(
+      'the unused rest of a block is handed back, and the next generation goes on without a gap',
+      async () => {
+        const [a, b] = [run.fresh(), run.fresh()];
+        await run.ledger.reserve([ask(a, 1), ask(b, 1)]);
+        await run.ledger.handBack(1, [
+          { conversation: a, word: word(4, 6) },
+          { conversation: b, word: word(0, 10) },
+        ]);
+        expect(await run.marks(a)).toEqual([4, 4, 1]);
+        expect(await run.marks(b)).toEqual([0, 0, 1]);
+        expect(await run.one(ask(a, 2))).toMatchObject({
+          kind: 'takeover',
+          block: { start: 4 },
+          gap: undefined,
+        });
+        expect(await run.one(ask(b, 2))).toMatchObject({
+          kind: 'takeover',
+          block: { start: 0 },
+          gap: undefined,
+        });
+        expect(await run.gapsOf(a)).toEqual([]);
+      },
+    );
+
+    run.test('after it the same generation need not wait for an install', async () => {
+      const c = run.fresh();
+      await run.one(ask(c, 1));
+      await run.ledger.handBack(1, [{ conversation: c, word: word(3, 7) }]);
+      expect(await run.one(ask(c, 1))).toMatchObject({
+        kind: 'takeover',
+        block: { start: 3 },
+        gap: undefined,
+      });
+    });
+
+    run.test('a word of another generation hands nothing back', async () => {
+      const c = run.fresh();
+      await run.one(ask(c, 2));
+      await run.ledger.handBack(1, [{ conversation: c, word: word(4, 6) }]);
+      await run.ledger.handBack(3, [{ conversation: c, word: word(4, 6) }]);
+      expect(await run.marks(c)).toEqual([10, 0, 2]);
+    });
+
+    run.test("a word whose ceiling is not the entry's hands nothing back", async () => {
+      const c = run.fresh();
+      await run.one(ask(c, 1));
+      for (const [last, remaining] of [
+        [4, 5],
+        [4, 7],
+        [9, 0],
+        [11, 0],
+      ] as const) {
+        await run.ledger.handBack(1, [{ conversation: c, word: word(last, remaining) }]);
+        expect(await run.marks(c)).toEqual([10, 0, 1]);
+      }
+    });
+
+    run.test('a word that was used up only raises the floor', async () => {
+      const c = run.fresh();
+      await run.one(ask(c, 1));
+      await run.ledger.handBack(1, [{ conversation: c, word: word(10, 0) }]);
+      expect(await run.marks(c)).toEqual([10, 10, 1]);
+    });
+
+    run.test('conversations that the ledger does not know are passed over', async () => {
+      const [known, unknown] = [run.fresh(), run.fresh()];
+      await run.one(ask(known, 1));
+      await run.ledger.handBack(1, [
+        { conversation: unknown, word: word(4, 6) },
+        { conversation: known, word: word(4, 6) },
+      ]);
+      expect(await run.marks(known)).toEqual([4, 4, 1]);
+      expect(await run.marks(unknown)).toBeUndefined();
+    });
+
+    run.test('500 at once, twice: the second time changes nothing', async () => {
+      const all = Array.from({ length: 500 }, () => run.fresh('back'));
+      await run.ledger.reserve(all.map((c) => ask(c, 1)));
+      const words = all.map((conversation, n) => ({ conversation, word: word(n % 11, 10 - (n % 11)) }));
+      await run.ledger.handBack(1, words);
+      await run.ledger.handBack(1, words);
+      expect((await run.ledger.load(all)).map((entry) => entry?.ceiling)).toEqual(all.map((_, n) => n % 11));
+    });
+  });
+}
+
+export function describeListing(run: LedgerRun): void {
+  const page = async (type: string, after: string | undefined, limit: number) =>
+    (await run.ledger.list(type, { after, limit })).map((entry) => entry.conversation);
+  const pages = async (type: string, limit: number) => {
+    const all: string[] = [];
+    for (let after: string | undefined; ; after = all.at(-1)) {
+      const next = await page(type, after, limit);
+      expect(next.length).toBeLessThanOrEqual(limit);
+      all.push(...next);
+      if (next.length < limit) return all;
+    }
+  };
+
+  describe('loading and listing', () => {
+    run.test('load answers in order, with undefined where there is no entry', async () => {
+      const [a, b, none] = [run.fresh(), run.fresh(), run.fresh()];
+      await run.ledger.reserve([ask(b, 1), ask(a, 1, undefined, 20)]);
+      const entries = await run.ledger.load([none, a, none, b, a]);
+      expect(entries.map((entry) => entry?.ceiling)).toEqual([undefined, 20, undefined, 10, 20]);
+    });
+
+    run.test(
+      'pages of a type, in order of key bytes, without the types that begin or go on like it',
+      async () => {
+        const ids = ['b', 'B', 'a', 'aa', 'a b', 'ａ', '😀', 'é', 'z', '~', 'a:b', '0', '00', 'a%3Ab'];
+        const types = ['a', 'a-b', 'a_b', 'ab', 'b'];
+        const keys = types.flatMap((type) => ids.map((id) => `${type}:${id}`));
+        await run.ledger.reserve([...keys].sort().map((key, n) => ask(key, 1, undefined, n + 1)));
+        for (const type of types) {
+          const expected = ids.map((id) => `${type}:${id}`).sort(compareUtf8);
+          expect(await page(type, undefined, 1_000)).toEqual(expected);
+          for (const limit of [1, 5, expected.length]) expect(await pages(type, limit)).toEqual(expected);
+        }
+      },
+    );
+
+    run.test('a page begins behind any key, there or not, even one of another type', async () => {
+      const keys = ['pg:b', 'pg:d', 'pg:f'];
+      await run.ledger.reserve(keys.map((key) => ask(key, 1)));
+      expect(await page('pg', 'pg:b', 10)).toEqual(['pg:d', 'pg:f']);
+      expect(await page('pg', 'pg:c', 10)).toEqual(['pg:d', 'pg:f']);
+      expect(await page('pg', 'pg:f', 10)).toEqual([]);
+      expect(await page('pg', 'a:zzz', 10)).toEqual(keys);
+      expect(await page('pg', 'zz:a', 10)).toEqual([]);
+    });
+
+    run.test('a type without entries is an empty list', async () => {
+      expect(await page('nothing-here', undefined, 10)).toEqual([]);
+      // A pattern character of any query language is only a character.
+      await run.one(ask('likeXtype:1', 1));
+      expect(await page('like_type', undefined, 10)).toEqual([]);
+    });
+
+    run.test('a listed entry is the same as a loaded one', async () => {
+      await run.one(ask('whole:one', 3, [maxSequenceNumber - 100, 50], 25));
+      const [listed] = await run.ledger.list('whole', { after: undefined, limit: 10 });
+      expect(listed).toEqual({
+        conversation: 'whole:one',
+        ceiling: maxSequenceNumber - 25,
+        floor: maxSequenceNumber - 100,
+        generation: 3,
+        blockSize: 25,
+        reservedAtMs: expect.any(Number),
+      });
+      expect(await run.entry('whole:one')).toEqual(listed);
+    });
+  });
+}
