@@ -1,6 +1,7 @@
 import type { TidemarkError } from '../errors.js';
 import { type Call, CallQueue } from './call.js';
 import type { CounterWord } from './counter-word.js';
+import type { ReservationPolicy } from './reservation-policy.js';
 
 /**
  * Shared by all conversations without a take under way. An array of its own would outlive its conversation's takes, move
@@ -17,7 +18,8 @@ export const noCalls: readonly Call[] = Object.freeze([]);
  */
 export class ConversationState {
   readonly key: string;
-  readonly type: string;
+  /** How large its blocks are. */
+  readonly policy: ReservationPolicy;
   readonly waiting = new CallQueue();
   /** Calls that the take under way serves; empty when none is. */
   served: readonly Call[] = noCalls;
@@ -32,8 +34,8 @@ export class ConversationState {
   reserving = false;
   /** The highest number that this process has seen issued; undefined before the first. */
   lastSeen: number | undefined;
-  /** Size of the last block that this process saw reserved; undefined before the first. */
-  blockSize: number | undefined;
+  /** Size of the last block that this process saw reserved; before the first, what the policy begins with. */
+  blockSize: number;
   /** How often in a row a look at the stores led nowhere; sets the delay before the next. */
   fruitlessLooks = 0;
   /** What stood in the way last; the error of calls that reach their deadline. */
@@ -43,9 +45,10 @@ export class ConversationState {
   /** True while it stands in the list of conversations whose calls have deadlines. */
   watched = false;
 
-  constructor(key: string, type: string) {
+  constructor(key: string, policy: ReservationPolicy) {
     this.key = key;
-    this.type = type;
+    this.policy = policy;
+    this.blockSize = policy.kind === 'fixed' ? policy.size : policy.initial;
   }
 
   get parked(): boolean {
@@ -108,9 +111,11 @@ const looksPerEviction = 8;
 export class ConversationStates {
   readonly #states = new Map<string, ConversationState>();
   readonly #limit: number;
+  readonly #policyFor: (key: string, type: string) => ReservationPolicy;
 
-  constructor(limit: number) {
+  constructor(limit: number, policyFor: (key: string, type: string) => ReservationPolicy) {
     this.#limit = limit;
+    this.#policyFor = policyFor;
   }
 
   get size(): number {
@@ -120,8 +125,9 @@ export class ConversationStates {
   get(key: string, type: string): ConversationState {
     const known = this.#states.get(key);
     if (known !== undefined) return known;
+    // Asked for before anything is taken: it may be a caller's function, and may throw.
+    const state = new ConversationState(key, this.#policyFor(key, type));
     if (this.#states.size >= this.#limit) this.#evict();
-    const state = new ConversationState(key, type);
     this.#states.set(key, state);
     return state;
   }

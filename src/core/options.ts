@@ -84,9 +84,8 @@ export function resolveOptions(options: GeneratorOptions): ResolvedOptions {
   return {
     timeoutMs: checkInteger('timeoutMs', options.timeoutMs ?? 5_000, 1, maxTimeoutMs),
     policyFor: (conversation, type) => {
-      const own = reservationFor?.(conversation);
-      if (own !== undefined) return checkPolicy(`reservationFor(${conversation})`, own);
-      return byType.get(type) ?? policy;
+      const own = reservationFor && askFor(conversation, reservationFor);
+      return own ?? byType.get(type) ?? policy;
     },
     ledgerOutage: options.counters.traits.private ? 'refuse' : outage,
     ledgerPatienceMs: checkInteger('ledgerPatienceMs', options.ledgerPatienceMs ?? 1_000, 10, 60_000),
@@ -112,6 +111,20 @@ export function checkInteger(
 ): number {
   if (Number.isInteger(value) && (value as number) >= min && (value as number) <= max) return value as number;
   throw invalid(`${name} must be an integer from ${min} to ${max}, got ${String(value)}`, conversation?.key);
+}
+
+function askFor(
+  conversation: string,
+  reservationFor: NonNullable<GeneratorOptions['reservationFor']>,
+): ReservationPolicy | undefined {
+  let policy: ReservationPolicy | undefined;
+  try {
+    policy = reservationFor(conversation);
+  } catch (cause) {
+    const message = `reservationFor failed for ${conversation} (${String(cause)}); it must return a policy or undefined`;
+    throw new TidemarkError('invalid_argument', message, { conversation, cause });
+  }
+  return policy && checkPolicy(`reservationFor(${conversation})`, policy);
 }
 
 function checkPolicy(name: string, policy: ReservationPolicy): ReservationPolicy {

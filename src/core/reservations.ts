@@ -89,9 +89,7 @@ export class Reservations {
   /** Calls wait: the block cannot give what they ask for, or the word is missing. */
   require(state: ConversationState, look: Look): void {
     state.awaitingBlock = true;
-    if (look.saw !== undefined && state.blockSize !== undefined) {
-      this.#emit({ type: 'refill_late', conversation: state.key });
-    }
+    if (look.saw !== undefined) this.#emit({ type: 'refill_late', conversation: state.key });
     // A refill under way ends the waiting when it is done.
     if (!state.reserving) this.#wish(state, look, true);
   }
@@ -193,7 +191,7 @@ export class Reservations {
       // A word that is gone had gone as far as this process remembers.
       saw: look.saw ?? state.unbackedWord,
       need: look.need,
-      policy: this.#options.policyFor(state.key, state.type),
+      policy: state.policy,
     };
   }
 
@@ -277,7 +275,7 @@ export class Reservations {
     const { state, look } = wish;
     const saw = look.saw!;
     const start = ceilingOf(saw);
-    const size = Math.min(Math.max(look.need, state.blockSize ?? 0), maxRemaining - saw.remaining);
+    const size = Math.min(Math.max(look.need, state.blockSize), maxRemaining - saw.remaining);
     const end = Math.min(start + size, maxSequenceNumber);
     if (end <= start) {
       state.failWaiting(exhausted(state.key), (call) => call.count > saw.remaining);

@@ -61,7 +61,7 @@ export class SequenceGenerator {
     this.#ledger = options.ledger;
     this.#clock = options.clock;
     this.#listener = options.onEvent;
-    this.#states = new ConversationStates(this.#options.maxRemembered);
+    this.#states = new ConversationStates(this.#options.maxRemembered, this.#options.policyFor);
     this.#deadlines = new CallDeadlines(this.#clock, (call, state) =>
       deadlineExceeded(call, state, state.trouble ?? this.#epochs.trouble ?? this.#takes.trouble),
     );

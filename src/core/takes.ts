@@ -202,15 +202,9 @@ export class Takes {
 
   #checkLow(epoch: Epoch, state: ConversationState, word: CounterWord): void {
     if (state.reserving) return;
-    const blockSize = state.blockSize ?? this.#firstBlockSize(state);
-    if (word.remaining * 2 < blockSize)
+    if (word.remaining * 2 < state.blockSize) {
       this.#findings.onLow(state, { epoch, saw: word, storeTimeMs: 0, need: 1 });
-  }
-
-  #firstBlockSize(state: ConversationState): number {
-    const policy = this.#options.policyFor(state.key, state.type);
-    state.blockSize = policy.kind === 'fixed' ? policy.size : policy.initial;
-    return state.blockSize;
+    }
   }
 
   /** The take has certainly not run. */

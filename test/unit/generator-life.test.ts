@@ -211,6 +211,23 @@ describe('options', () => {
     await sequences.close();
   });
 
+  it('a policy function that throws or answers nonsense fails the call before anything is taken', async () => {
+    const wrong = { kind: 'fixed', size: -1 } as const;
+    const { sequences } = embedded({
+      reservationFor: (conversation) => {
+        if (conversation === 'group:throws') throw new RangeError('no policy');
+        return conversation === 'group:wrong' ? wrong : undefined;
+      },
+    });
+    const thrown = await failure(sequences.next(groupChat('throws')));
+    expect([thrown.code, thrown.conversation]).toEqual(['invalid_argument', 'group:throws']);
+    expect(thrown.message).toContain('no policy');
+    expect((await failure(sequences.next(groupChat('wrong')))).code).toBe('invalid_argument');
+    expect(await sequences.next(g1)).toBe(1);
+    expect(await sequences.current(groupChat('wrong'))).toBe(0);
+    await sequences.close();
+  });
+
   it('remembers a bounded number of conversations, and numbers stay right', async () => {
     const { sequences } = embedded({ maxRemembered: 1_000 });
     for (const expected of [1, 2]) {
