@@ -24,6 +24,13 @@ const constructionKey = Symbol('conversation');
 /**
  * A validated conversation. Made by {@link privateChat}, {@link groupChat}, {@link conversation} or
  * {@link parseConversation}; two conversations are the same when their `key` is the same.
+ *
+ * @example
+ * ```ts
+ * import { Conversation, groupChat } from 'tidemark';
+ * const team = groupChat('team');
+ * console.log(team instanceof Conversation, team.type, team.id, team.key); // true group team group:team
+ * ```
  */
 export class Conversation {
   /** `private`, `group` or a type of your own. */

@@ -166,35 +166,23 @@ export class SequenceGenerator {
   }
 
   /** The next number of the conversation of a type and id: `next(conversation(type, id))`. */
-  generateSequence(type: string, id: string, options?: CallOptions): Promise<number> {
-    return this.#named(
-      () => conversation(type, id),
-      (of) => this.next(of, options),
-    );
+  async generateSequence(type: string, id: string, options?: CallOptions): Promise<number> {
+    return this.next(conversation(type, id), options);
   }
 
   /** The next number of the private chat of two users: `next(privateChat(a, b))`. */
-  generatePrivateChatSequence(a: string, b: string, options?: CallOptions): Promise<number> {
-    return this.#named(
-      () => privateChat(a, b),
-      (of) => this.next(of, options),
-    );
+  async generatePrivateChatSequence(a: string, b: string, options?: CallOptions): Promise<number> {
+    return this.next(privateChat(a, b), options);
   }
 
   /** The next number of a group: `next(groupChat(group))`. */
-  generateGroupChatSequence(group: string, options?: CallOptions): Promise<number> {
-    return this.#named(
-      () => groupChat(group),
-      (of) => this.next(of, options),
-    );
+  async generateGroupChatSequence(group: string, options?: CallOptions): Promise<number> {
+    return this.next(groupChat(group), options);
   }
 
   /** The last number issued in the conversation of a type and id: `current(conversation(type, id))`. */
-  getCurrentSequence(type: string, id: string, options?: CallOptions): Promise<number> {
-    return this.#named(
-      () => conversation(type, id),
-      (of) => this.current(of, options),
-    );
+  async getCurrentSequence(type: string, id: string, options?: CallOptions): Promise<number> {
+    return this.current(conversation(type, id), options);
   }
 
   /**
@@ -287,14 +275,6 @@ export class SequenceGenerator {
     state.waiting.push(call);
     this.#deadlines.watch(state);
     this.#takes.enqueue(state);
-  }
-
-  #named<T>(name: () => Conversation, run: (of: Conversation) => Promise<T>): Promise<T> {
-    try {
-      return run(name());
-    } catch (error) {
-      return Promise.reject(error);
-    }
   }
 
   /** Runs an operation that is not a take, until it ends, its deadline passes or its signal aborts. */

@@ -10,7 +10,7 @@ import {
 import { describeBatches, describeDecisions } from './ledger.suite.reserving.js';
 import { LedgerRun, type LedgerSuite } from './ledger.suite.run.js';
 
-export type { LedgerFixture, LedgerSuite } from './ledger.suite.run.js';
+export type { LedgerSuite } from './ledger.suite.run.js';
 
 /**
  * The conformance suite of the ledger port. Every adapter runs it on the real store.

@@ -6,7 +6,10 @@
 import { MySqlLedger } from '../../src/ledgers/mysql/mysql-ledger.js';
 
 const [url, own, shared] = process.argv.slice(2);
-process.stdin.once('data', async () => {
+process.stdin.once('data', () => void register());
+process.stdout.write('ready\n');
+
+async function register(): Promise<void> {
   const ledger = new MySqlLedger({ url: url!, poolSize: 1 });
   const generations = {
     own: await ledger.registerHistory(own!),
@@ -15,5 +18,4 @@ process.stdin.once('data', async () => {
   await ledger.close();
   process.stdout.write(`${JSON.stringify(generations)}\n`);
   process.stdin.destroy();
-});
-process.stdout.write('ready\n');
+}

@@ -28,13 +28,13 @@ async function startMigrator(
 ): Promise<{ child: ChildProcess; run(): Promise<Generations> }> {
   const file = compiledFile('test/integration/mysql-migrating-process.ts');
   const child = spawn(process.execPath, [file, url, own, 'shared'], { stdio: ['pipe', 'pipe', 'inherit'] });
-  const lines = createInterface(child.stdout!)[Symbol.asyncIterator]();
+  const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
   expect((await lines.next()).value).toBe('ready');
   return {
     child,
     async run() {
       const exited = once(child, 'exit');
-      child.stdin!.write('go\n');
+      child.stdin.write('go\n');
       const line = await lines.next();
       const [status] = await exited;
       if (line.done || status !== 0) throw new Error(`process ${own} ended with ${status}`);

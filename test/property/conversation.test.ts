@@ -168,9 +168,9 @@ describe('names of conversations', () => {
 
   it('refuses what is no text, and types that are none', () => {
     for (const wrong of [undefined, null, 5, {}]) {
-      expect(() => parseConversation(wrong as unknown as string)).toThrow(/^invalid_conversation: /);
-      expect(() => conversation(wrong as unknown as string, 'x')).toThrow(/^invalid_conversation: /);
-      expect(() => conversation('private', wrong as unknown as string)).toThrow(/^invalid_conversation: /);
+      expect(() => parseConversation(wrong as string)).toThrow(/^invalid_conversation: /);
+      expect(() => conversation(wrong as string, 'x')).toThrow(/^invalid_conversation: /);
+      expect(() => conversation('private', wrong as string)).toThrow(/^invalid_conversation: /);
     }
     expect(
       () => new (groupChat('x').constructor as new (...of: unknown[]) => unknown)(Symbol(), 'group', 'x'),

@@ -349,7 +349,7 @@ export class SimulatedLedger implements Ledger {
 
 function delayMs(random: Random, rates: FaultRates): number {
   const isSlow = rates.slowMs !== undefined && random.chance(rates.slowChance ?? 0);
-  return random.next() * (isSlow ? rates.slowMs! : rates.maxDelayMs);
+  return random.next() * (isSlow ? rates.slowMs : rates.maxDelayMs);
 }
 
 function wordKey(conversation: string, epoch: Epoch): string {

@@ -1,4 +1,3 @@
-import { TidemarkError } from '../../errors.js';
 import type { CounterWord } from '../../core/counter-word.js';
 import { ceilingOf } from '../../core/counter-word.js';
 import type {
@@ -13,6 +12,7 @@ import type {
 import { gapReasons } from '../../core/ledger.js';
 import { decideReservation } from '../../core/recovery.js';
 import { compareUtf8 } from '../../core/utf8.js';
+import { TidemarkError } from '../../errors.js';
 
 /**
  * A ledger in memory: the reference model that the real ones are tested against. It survives nothing; use it in tests.
@@ -62,11 +62,15 @@ export class MemoryLedger implements Ledger {
     for (const gap of gaps) this.#addGap(gap, this.#nowMs());
   }
 
-  async handBack(generation: number, words: readonly { conversation: string; word: CounterWord }[]): Promise<void> {
+  async handBack(
+    generation: number,
+    words: readonly { conversation: string; word: CounterWord }[],
+  ): Promise<void> {
     this.#check();
     for (const { conversation, word } of words) {
       const entry = this.#entries.get(conversation);
-      if (entry === undefined || entry.generation !== generation || entry.ceiling !== ceilingOf(word)) continue;
+      if (entry === undefined || entry.generation !== generation || entry.ceiling !== ceilingOf(word))
+        continue;
       this.#entries.set(conversation, { ...entry, ceiling: word.last, floor: word.last });
     }
   }
@@ -76,16 +80,24 @@ export class MemoryLedger implements Ledger {
     return conversations.map((conversation) => this.#entries.get(conversation));
   }
 
-  async list(type: string, page: { after: string | undefined; limit: number }): Promise<readonly LedgerEntry[]> {
+  async list(
+    type: string,
+    page: { after: string | undefined; limit: number },
+  ): Promise<readonly LedgerEntry[]> {
     this.#check();
     const after = page.after ?? '';
     return [...this.#entries.values()]
-      .filter(({ conversation }) => conversation.startsWith(`${type}:`) && compareUtf8(conversation, after) > 0)
+      .filter(
+        ({ conversation }) => conversation.startsWith(`${type}:`) && compareUtf8(conversation, after) > 0,
+      )
       .sort((a, b) => compareUtf8(a.conversation, b.conversation))
       .slice(0, page.limit);
   }
 
-  async gaps(conversation: string, range: { from: number; to: number; limit: number }): Promise<readonly Gap[]> {
+  async gaps(
+    conversation: string,
+    range: { from: number; to: number; limit: number },
+  ): Promise<readonly Gap[]> {
     this.#check();
     return [...(this.#gaps.get(conversation)?.values() ?? [])]
       .filter((gap) => gap.last >= range.from && gap.first <= range.to)
