@@ -38,6 +38,13 @@ export function overloaded(maxCalls: number, key: string): TidemarkError {
   );
 }
 
+/** The connection to the counter store was lost, and is not back yet. */
+export function outOfReach(cause: unknown): TidemarkError {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  const message = `the counter store is out of reach (${why}); check that it runs and that address and network are right`;
+  return new TidemarkError('counter_unavailable', message, { cause });
+}
+
 /** The deadline passed; `trouble` is what stood in the way, and gives the error its code. */
 export function deadlineExceeded(
   call: Call,

@@ -1,7 +1,14 @@
 import type { TidemarkError } from '../errors.js';
 import { Call, type SequenceRange } from './call.js';
 import { CallDeadlines } from './call-deadlines.js';
-import { aborted, checkConversation, closed, deadlineExceeded, overloaded } from './call-errors.js';
+import {
+  aborted,
+  checkConversation,
+  closed,
+  deadlineExceeded,
+  outOfReach,
+  overloaded,
+} from './call-errors.js';
 import type { Clock } from './clock.js';
 import { type Conversation, conversation, groupChat, privateChat } from './conversation.js';
 import { type ConversationState, ConversationStates } from './conversation-state.js';
@@ -26,6 +33,8 @@ import { Takes } from './takes.js';
 
 /** Longest that `close` waits for takes and reservations under way, in milliseconds. */
 const closeTimeoutMs = 10_000;
+/** The same when the counter store is out of reach. */
+const closeTimeoutWhenDownMs = 250;
 
 /**
  * Issues the sequence numbers of conversations: 1, 2, 3 … in each, never one twice, never backwards.
@@ -49,6 +58,8 @@ export class SequenceGenerator {
     this.#calls -= 1;
   };
   #calls = 0;
+  /** Why the counter store is out of reach; undefined while it is not known to be. */
+  #disconnected: TidemarkError | undefined;
   #closing: Promise<void> | undefined;
 
   /**
@@ -63,7 +74,11 @@ export class SequenceGenerator {
     this.#listener = options.onEvent;
     this.#states = new ConversationStates(this.#options.maxRemembered, this.#options.policyFor);
     this.#deadlines = new CallDeadlines(this.#clock, (call, state) =>
-      deadlineExceeded(call, state, state.trouble ?? this.#epochs.trouble ?? this.#takes.trouble),
+      deadlineExceeded(
+        call,
+        state,
+        state.trouble ?? this.#epochs.trouble ?? this.#takes.trouble ?? this.#disconnected,
+      ),
     );
     const emit = (event: TidemarkEvent) => this.#emit(event);
     const parts = {
@@ -310,6 +325,7 @@ export class SequenceGenerator {
   #listen(): void {
     this.#counters.onConnection((change) => {
       this.#emit({ type: 'store', store: 'counters', ...change });
+      this.#disconnected = change.status === 'up' ? undefined : outOfReach(change.cause);
       if (change.status === 'up') this.#takes.retryNow();
     });
     this.#ledger.onNotice((notice) => {
@@ -341,7 +357,8 @@ export class SequenceGenerator {
   async #withinCloseTimeout(work: Promise<void>): Promise<void> {
     let cancel: () => void = () => undefined;
     const timeout = new Promise<void>((resolve) => {
-      cancel = this.#clock.setTimer(closeTimeoutMs, resolve);
+      const timeoutMs = this.#disconnected === undefined ? closeTimeoutMs : closeTimeoutWhenDownMs;
+      cancel = this.#clock.setTimer(timeoutMs, resolve);
     });
     await Promise.race([work, timeout]);
     cancel();

@@ -108,9 +108,18 @@ describe('the hook', () => {
     const before = clock.monotonicMs();
     expect(await clock.run(next)).toBe(2);
     expect(clock.monotonicMs() - before).toBeLessThan(20);
+    redis.up = false;
+    tell({ status: 'down', cause: 'planned' });
+    counters.take = () => new Promise(() => undefined);
+    const lost = failure(sequences.next(g1, { timeoutMs: 500 }));
+    expect((await clock.run(lost)).code).toBe('counter_unavailable');
+    const closingAtMs = clock.monotonicMs();
+    await clock.run(sequences.close());
+    expect(clock.monotonicMs() - closingAtMs).toBeLessThan(2_000);
     expect(events.filter((event) => event.type === 'store')).toMatchObject([
       { status: 'down', store: 'counters' },
       { status: 'up' },
+      { status: 'down' },
     ]);
   });
 });
