@@ -178,7 +178,7 @@ export class MemoryCounterStore implements CounterStore {
    * const sequences = new SequenceGenerator({ counters, ledger: new MemoryLedger() });
    * await sequences.next(groupChat('g1'));
    * counters.lose();
-   * console.log((await sequences.next(groupChat('g1'))) > 1); // true: it continues past the block that was lost
+   * console.log((await sequences.next(groupChat('g1'))) > 1); // true
    * await sequences.close();
    * ```
    */
