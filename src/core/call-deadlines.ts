@@ -1,7 +1,7 @@
 import type { TidemarkError } from '../errors.js';
 import type { Call } from './call.js';
 import type { Clock } from './clock.js';
-import type { ConversationState } from './conversation-state.js';
+import type { ConversationState, ConversationStates } from './conversation-state.js';
 
 /** How often deadlines are looked at, in milliseconds: a call may end this much late. */
 export const deadlineTickMs = 20;
@@ -9,41 +9,35 @@ export const deadlineTickMs = 20;
 /** Ends calls at their deadline. One timer for all of them, running only while there are any. */
 export class CallDeadlines {
   readonly #clock: Clock;
+  readonly #states: ConversationStates;
   readonly #timeoutError: (call: Call, state: ConversationState) => TidemarkError;
-  #watched: ConversationState[] = [];
   #ticking = false;
 
-  constructor(clock: Clock, timeoutError: (call: Call, state: ConversationState) => TidemarkError) {
-    this.#clock = clock;
-    this.#timeoutError = timeoutError;
+  constructor(parts: {
+    clock: Clock;
+    states: ConversationStates;
+    timeoutError: (call: Call, state: ConversationState) => TidemarkError;
+  }) {
+    this.#clock = parts.clock;
+    this.#states = parts.states;
+    this.#timeoutError = parts.timeoutError;
   }
 
-  /** The conversation has calls now. */
-  watch(state: ConversationState): void {
-    if (state.watched) return;
-    state.watched = true;
-    this.#watched.push(state);
+  /** There are calls now. */
+  watch(): void {
     if (this.#ticking) return;
     this.#ticking = true;
     this.#clock.setTimer(deadlineTickMs, () => this.#tick());
   }
 
-  /** Every conversation that has calls. */
-  get watched(): readonly ConversationState[] {
-    return this.#watched;
-  }
-
   #tick(): void {
     const nowMs = this.#clock.monotonicMs();
-    const still: ConversationState[] = [];
-    for (const state of this.#watched) {
+    for (const state of this.#states.inUse) {
       this.#expire(state, nowMs);
-      if (state.hasCalls) still.push(state);
-      else state.watched = false;
+      this.#states.release(state);
     }
-    this.#watched = still;
-    this.#ticking = still.length > 0;
-    if (this.#ticking) this.#clock.setTimer(deadlineTickMs, () => this.#tick());
+    this.#ticking = false;
+    if (!this.#states.isEmpty) this.watch();
   }
 
   #expire(state: ConversationState, nowMs: number): void {

@@ -3,11 +3,8 @@ import { type Call, CallQueue } from './call.js';
 import type { CounterWord } from './counter-word.js';
 import type { ReservationPolicy } from './reservation-policy.js';
 
-/**
- * Shared by all conversations without a take under way. An array of its own would outlive its conversation's takes, move
- * to the old generation of the heap, and keep every call that it once held alive until the next full collection.
- */
-export const noCalls: readonly Call[] = Object.freeze([]);
+/** Shared by all conversations without a take under way. */
+const noCalls: readonly Call[] = Object.freeze([]);
 
 /**
  * What one generator knows and does about one conversation.
@@ -32,9 +29,9 @@ export class ConversationState {
   queued = false;
   /** True while a reservation for it is queued or under way. */
   reserving = false;
-  /** The highest number that this process has seen issued; undefined before the first. */
+  /** The highest number that was seen issued since it came into use; undefined before the first. */
   lastSeen: number | undefined;
-  /** Size of the last block that this process saw reserved; before the first, what the policy begins with. */
+  /** Size of the last block that was seen reserved since it came into use; before, what the policy begins with. */
   blockSize: number;
   /** How often in a row a look at the stores led nowhere; sets the delay before the next. */
   fruitlessLooks = 0;
@@ -42,8 +39,6 @@ export class ConversationState {
   trouble: TidemarkError | undefined;
   /** Up to where this process extended the word without the ledger; undefined when the ledger knows all. */
   unbackedCeiling: number | undefined;
-  /** True while it stands in the list of conversations whose calls have deadlines. */
-  watched = false;
 
   constructor(key: string, policy: ReservationPolicy) {
     this.key = key;
@@ -59,11 +54,10 @@ export class ConversationState {
     return !this.waiting.isEmpty || this.served.length > 0;
   }
 
-  /** True when forgetting it loses nothing but hints. */
+  /** True when nothing refers to it any more, and forgetting it loses nothing but hints. */
   get isIdle(): boolean {
-    return (
-      !this.hasCalls && !this.taking && !this.parked && !this.reserving && this.unbackedCeiling === undefined
-    );
+    const isBusy = this.taking || this.queued || this.reserving || this.parked || this.hasCalls;
+    return !isBusy && this.unbackedCeiling === undefined;
   }
 
   /** What the ledger has to learn if the word is gone: as far as this process went without it. */
@@ -78,11 +72,16 @@ export class ConversationState {
     if (this.lastSeen === undefined || last > this.lastSeen) this.lastSeen = last;
   }
 
+  /** The numbers of the take under way were delivered. */
+  endServedTake(): void {
+    this.served = noCalls;
+    this.taking = false;
+  }
+
   /** Ends the take under way; calls that it did not settle wait again, before all others. */
   endTake(): void {
     this.waiting.unshiftAll(this.served.filter((call) => !call.settled));
-    this.served = noCalls;
-    this.taking = false;
+    this.endServedTake();
   }
 
   /** Fails every call, also those that a take under way serves. */
@@ -104,42 +103,62 @@ export class ConversationState {
   }
 }
 
-/** How many of the oldest conversations are looked at when one must be forgotten. */
-const looksPerEviction = 8;
-
-/** The conversations that a generator remembers: bounded, the ones that were idle longest go first. */
+/**
+ * The conversations of a generator.
+ *
+ * One that is in use has a state. Of the others no more is kept than one number, of a bounded number of them: small
+ * objects that die young cost much less than large ones that are in no cache when their turn comes.
+ */
 export class ConversationStates {
-  readonly #states = new Map<string, ConversationState>();
-  readonly #limit: number;
+  readonly #inUse = new Map<string, ConversationState>();
+  readonly #lastSeen = new Map<string, number>();
+  readonly #maxRemembered: number;
   readonly #policyFor: (key: string, type: string) => ReservationPolicy;
 
-  constructor(limit: number, policyFor: (key: string, type: string) => ReservationPolicy) {
-    this.#limit = limit;
+  constructor(maxRemembered: number, policyFor: (key: string, type: string) => ReservationPolicy) {
+    this.#maxRemembered = maxRemembered;
     this.#policyFor = policyFor;
   }
 
-  get size(): number {
-    return this.#states.size;
+  /** Every conversation that has calls, or has something under way. */
+  get inUse(): Iterable<ConversationState> {
+    return this.#inUse.values();
   }
 
-  get(key: string, type: string): ConversationState {
-    const known = this.#states.get(key);
+  /** True when no conversation is in use. */
+  get isEmpty(): boolean {
+    return this.#inUse.size === 0;
+  }
+
+  /** The state of a conversation, which is in use from now on. */
+  use(key: string, type: string): ConversationState {
+    const known = this.#inUse.get(key);
     if (known !== undefined) return known;
-    // Asked for before anything is taken: it may be a caller's function, and may throw.
+    // The policy is asked for before anything is taken: it may be a caller's function, and may throw.
     const state = new ConversationState(key, this.#policyFor(key, type));
-    if (this.#states.size >= this.#limit) this.#evict();
-    this.#states.set(key, state);
+    this.#inUse.set(key, state);
     return state;
   }
 
-  /** Conversations in use stay, so the bound is exceeded by at most those: they are bounded by the call queue. */
-  #evict(): void {
-    let looks = 0;
-    for (const [key, state] of this.#states) {
-      this.#states.delete(key);
-      if (!state.isIdle) this.#states.set(key, state);
-      looks += 1;
-      if (looks >= looksPerEviction || this.#states.size < this.#limit) return;
+  /** Ends its use, if nothing is left to do. */
+  release(state: ConversationState): void {
+    if (!state.isIdle) return;
+    this.#inUse.delete(state.key);
+    if (state.lastSeen !== undefined) this.#remember(state.key, state.lastSeen);
+  }
+
+  /** The highest number that this process remembers to have seen issued; 0 when it remembers none. */
+  lastSeen(state: ConversationState): number {
+    return state.lastSeen ?? this.#lastSeen.get(state.key) ?? 0;
+  }
+
+  /** The one that was remembered first is forgotten first. */
+  #remember(key: string, lastSeen: number): void {
+    this.#lastSeen.set(key, lastSeen);
+    if (this.#lastSeen.size <= this.#maxRemembered) return;
+    for (const oldest of this.#lastSeen.keys()) {
+      this.#lastSeen.delete(oldest);
+      return;
     }
   }
 }

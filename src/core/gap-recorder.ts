@@ -1,6 +1,6 @@
 import { backoffMs } from './backoff.js';
 import type { Clock } from './clock.js';
-import type { ConversationState } from './conversation-state.js';
+import type { ConversationState, ConversationStates } from './conversation-state.js';
 import type { CounterStore, Epoch, ReadResult } from './counter-store.js';
 import { asTidemarkError, type Epochs } from './epochs.js';
 import type { EventListener } from './events.js';
@@ -20,6 +20,7 @@ export class GapRecorder {
   readonly #ledger: Ledger;
   readonly #clock: Clock;
   readonly #epochs: Epochs;
+  readonly #states: ConversationStates;
   readonly #emit: EventListener;
   readonly #onRecorded: (state: ConversationState) => void;
   #abandoned: NewGap[] = [];
@@ -35,6 +36,7 @@ export class GapRecorder {
     ledger: Ledger;
     clock: Clock;
     epochs: Epochs;
+    states: ConversationStates;
     emit: EventListener;
     /** The conversation may take numbers again. */
     onRecorded: (state: ConversationState) => void;
@@ -43,6 +45,7 @@ export class GapRecorder {
     this.#ledger = parts.ledger;
     this.#clock = parts.clock;
     this.#epochs = parts.epochs;
+    this.#states = parts.states;
     this.#emit = parts.emit;
     this.#onRecorded = parts.onRecorded;
   }
@@ -114,7 +117,7 @@ export class GapRecorder {
     const gaps: NewGap[] = [];
     states.forEach((state, index) => {
       const last = highestPossible(read.status === 'done' ? read.results[index] : undefined, entries[index]);
-      const first = (state.lastSeen ?? 0) + 1;
+      const first = this.#states.lastSeen(state) + 1;
       if (first > last) return;
       gaps.push({ conversation: state.key, first, last, reason: 'reply_lost', generation: epoch.generation });
     });

@@ -23,7 +23,10 @@ export interface GeneratorOptions {
   readonly reservation?: ReservationPolicy;
   /** Policies of conversation types. */
   readonly reservationByType?: Readonly<Record<string, ReservationPolicy>>;
-  /** The policy of one conversation, by its key; undefined for that of its type. */
+  /**
+   * The policy of one conversation, by its key; undefined for that of its type. Asked each time a conversation comes into
+   * use, so it must be quick.
+   */
   readonly reservationFor?: (conversation: string) => ReservationPolicy | undefined;
   /**
    * What happens when a block is used up while the ledger is out of reach: `continue` (default) extends it without the
@@ -39,7 +42,7 @@ export interface GeneratorOptions {
   readonly maxBatch?: number;
   /** Most takes under way at once, 1 to 8; 4 by default. */
   readonly maxTakes?: number;
-  /** Most conversations that the process remembers, 1,000 to 100,000,000; 100,000 by default. */
+  /** Most conversations of which the process remembers the last number that it saw, 1,000 to 100,000,000; 100,000 by default. */
   readonly maxRemembered?: number;
   /** Is told what happens; see {@link TidemarkEvent}. */
   readonly onEvent?: EventListener;

@@ -73,13 +73,11 @@ export class SequenceGenerator {
     this.#clock = options.clock;
     this.#listener = options.onEvent;
     this.#states = new ConversationStates(this.#options.maxRemembered, this.#options.policyFor);
-    this.#deadlines = new CallDeadlines(this.#clock, (call, state) =>
-      deadlineExceeded(
-        call,
-        state,
-        state.trouble ?? this.#epochs.trouble ?? this.#takes.trouble ?? this.#disconnected,
-      ),
-    );
+    this.#deadlines = new CallDeadlines({
+      clock: this.#clock,
+      states: this.#states,
+      timeoutError: (call, state) => deadlineExceeded(call, state, state.trouble ?? this.#trouble),
+    });
     const emit = (event: TidemarkEvent) => this.#emit(event);
     const parts = {
       counters: this.#counters,
@@ -88,7 +86,10 @@ export class SequenceGenerator {
       options: this.#options,
       emit,
     };
-    const onReady = (state: ConversationState) => this.#takes.enqueue(state);
+    const onReady = (state: ConversationState) => {
+      this.#takes.enqueue(state);
+      this.#states.release(state);
+    };
     this.#epochs = new Epochs({
       ...parts,
       onKnown: () => {
@@ -97,10 +98,16 @@ export class SequenceGenerator {
       },
     });
     this.#reservations = new Reservations({ ...parts, epochs: this.#epochs, onReady });
-    this.#gapRecorder = new GapRecorder({ ...parts, epochs: this.#epochs, onRecorded: onReady });
+    this.#gapRecorder = new GapRecorder({
+      ...parts,
+      epochs: this.#epochs,
+      states: this.#states,
+      onRecorded: onReady,
+    });
     this.#takes = new Takes({
       ...parts,
       epochs: this.#epochs,
+      states: this.#states,
       findings: {
         onShort: (state, look) => this.#reservations.require(state, look),
         onLow: (state, look) => this.#reservations.refill(state, look),
@@ -278,7 +285,7 @@ export class SequenceGenerator {
     const signal = options?.signal;
     if (signal?.aborted) throw aborted(signal, key);
     if (this.#calls >= this.#options.maxCalls) throw overloaded(this.#options.maxCalls, key);
-    const state = this.#states.get(key, type);
+    const state = this.#states.use(key, type);
     const call = new Call(count, this.#clock.monotonicMs() + timeoutMs, resolve, reject, this.#onSettled);
     this.#calls += 1;
     if (signal !== undefined) {
@@ -288,7 +295,7 @@ export class SequenceGenerator {
       });
     }
     state.waiting.push(call);
-    this.#deadlines.watch(state);
+    this.#deadlines.watch();
     this.#takes.enqueue(state);
   }
 
@@ -336,7 +343,7 @@ export class SequenceGenerator {
   }
 
   async #close(): Promise<void> {
-    for (const state of this.#deadlines.watched) state.failWaiting(closed());
+    for (const state of this.#states.inUse) state.failWaiting(closed());
     const finished = async () => {
       await this.#takes.settled();
       await this.#reservations.settled();
@@ -345,7 +352,7 @@ export class SequenceGenerator {
     this.#epochs.close();
     this.#reservations.outage.close();
     await this.#withinCloseTimeout(this.#gapRecorder.close());
-    for (const state of this.#deadlines.watched) state.failAll(closed());
+    for (const state of this.#states.inUse) state.failAll(closed());
     try {
       if (this.#counters.traits.private) await this.#lookups.handBackAll();
     } finally {
@@ -362,6 +369,11 @@ export class SequenceGenerator {
     });
     await Promise.race([work, timeout]);
     cancel();
+  }
+
+  /** What stands in the way of every conversation. */
+  get #trouble(): TidemarkError | undefined {
+    return this.#epochs.trouble ?? this.#takes.trouble ?? this.#disconnected;
   }
 
   #emit(event: TidemarkEvent): void {

@@ -1,8 +1,7 @@
 import { TidemarkError } from '../errors.js';
 import { backoffMs } from './backoff.js';
-import type { Call } from './call.js';
 import type { Clock } from './clock.js';
-import { type ConversationState, noCalls } from './conversation-state.js';
+import type { ConversationState, ConversationStates } from './conversation-state.js';
 import type { CounterStore, Epoch, TakeRequest, TakeResult } from './counter-store.js';
 import type { CounterWord } from './counter-word.js';
 import { asTidemarkError, type Epochs } from './epochs.js';
@@ -47,6 +46,7 @@ export class Takes {
   readonly #clock: Clock;
   readonly #epochs: Epochs;
   readonly #options: ResolvedOptions;
+  readonly #states: ConversationStates;
   readonly #findings: TakeFindings;
   readonly #maxBatch: number;
   #ready: ConversationState[] = [];
@@ -64,12 +64,14 @@ export class Takes {
     clock: Clock;
     epochs: Epochs;
     options: ResolvedOptions;
+    states: ConversationStates;
     findings: TakeFindings;
   }) {
     this.#counters = parts.counters;
     this.#clock = parts.clock;
     this.#epochs = parts.epochs;
     this.#options = parts.options;
+    this.#states = parts.states;
     this.#findings = parts.findings;
     this.#maxBatch = Math.min(parts.options.maxBatch, parts.counters.traits.maxBatch);
   }
@@ -154,7 +156,10 @@ export class Takes {
       this.#failed(asTidemarkError(error), states);
     }
     this.#underWay -= 1;
-    for (const state of states) this.enqueue(state);
+    for (const state of states) {
+      this.enqueue(state);
+      this.#states.release(state);
+    }
     this.flushSoon();
     if (this.#underWay === 0) this.#idle?.();
   }
@@ -184,8 +189,7 @@ export class Takes {
   #deliver(epoch: Epoch, state: ConversationState, count: number, word: CounterWord): void {
     const { served } = state;
     let next = word.last - count + 1;
-    state.served = noCalls;
-    state.taking = false;
+    state.endServedTake();
     state.lastSeen = word.last;
     state.fruitlessLooks = 0;
     state.trouble = undefined;
@@ -227,8 +231,11 @@ export class Takes {
 /** Moves as many waiting calls as one take may serve into it. */
 function startTake(state: ConversationState): TakeRequest {
   const { waiting } = state;
-  const served: Call[] = [];
-  let count = 0;
+  const first = waiting.first!;
+  waiting.remove(first);
+  // Made with its first call in it, because most takes of a conversation serve one.
+  const served = [first];
+  let { count } = first;
   for (let call = waiting.first; call !== undefined; call = waiting.first) {
     if (count + call.count > maxCountPerCall) break;
     waiting.remove(call);
