@@ -33,6 +33,8 @@ export class ConversationState {
   lastSeen: number | undefined;
   /** Size of the last block that was seen reserved since it came into use; before, what the policy begins with. */
   blockSize: number;
+  /** Calls had to wait for a refill: the next ones are asked for earlier. */
+  refillWasLate = false;
   /** How often in a row a look at the stores led nowhere; sets the delay before the next. */
   fruitlessLooks = 0;
   /** What stood in the way last; the error of calls that reach their deadline. */
@@ -48,6 +50,11 @@ export class ConversationState {
 
   get parked(): boolean {
     return this.awaitingBlock || this.awaitingRecord;
+  }
+
+  /** Whether a word with so much left needs its next block: less than half of one, or less than one where that was late. */
+  needsRefill(remaining: number): boolean {
+    return remaining * (this.refillWasLate ? 1 : 2) < this.blockSize;
   }
 
   get hasCalls(): boolean {
@@ -104,6 +111,12 @@ export class ConversationState {
 }
 
 /**
+ * Only numbers that this divides are remembered. What is remembered bounds a gap from below, so it may lag; and a map of
+ * many conversations costs more to write than the rest of a call.
+ */
+const rememberEvery = 8;
+
+/**
  * The conversations of a generator.
  *
  * One that is in use has a state. Of the others no more is kept than one number, of a bounded number of them: small
@@ -144,10 +157,11 @@ export class ConversationStates {
   release(state: ConversationState): void {
     if (!state.isIdle) return;
     this.#inUse.delete(state.key);
-    if (state.lastSeen !== undefined) this.#remember(state.key, state.lastSeen);
+    const { lastSeen } = state;
+    if (lastSeen !== undefined && lastSeen % rememberEvery === 0) this.#remember(state.key, lastSeen);
   }
 
-  /** The highest number that this process remembers to have seen issued; 0 when it remembers none. */
+  /** A number up to which this process knows that numbers were issued; 0 when it remembers none. */
   lastSeen(state: ConversationState): number {
     return state.lastSeen ?? this.#lastSeen.get(state.key) ?? 0;
   }

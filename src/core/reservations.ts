@@ -14,6 +14,10 @@ import type { Look } from './takes.js';
 
 /** Most conversations in one ledger transaction. */
 const maxReserveBatch = 250;
+/** Refills that a full transaction still takes along, so that they come to an end when many others have calls waiting. */
+const refillsPerBatch = 50;
+/** Most refills that wait for a transaction. A conversation beyond that asks again with its next take. */
+const maxQueuedRefills = 2_000;
 /** Most ledger transactions under way. */
 const maxReserves = 2;
 /** Delay before another look that the last one did not help: doubles from the first to the second, in milliseconds. */
@@ -52,7 +56,9 @@ export class Reservations {
   readonly #options: ResolvedOptions;
   readonly #emit: EventListener;
   readonly #onReady: (state: ConversationState) => void;
-  #wishes: Wish[] = [];
+  /** Wishes that calls wait for, and those that nobody waits for yet. */
+  #needed: Wish[] = [];
+  #refills: Wish[] = [];
   #underWay = 0;
   #pumpScheduled = false;
   #idle: (() => void) | undefined;
@@ -89,15 +95,18 @@ export class Reservations {
   /** Calls wait: the block cannot give what they ask for, or the word is missing. */
   require(state: ConversationState, look: Look): void {
     state.awaitingBlock = true;
-    if (look.saw !== undefined) this.#emit({ type: 'refill_late', conversation: state.key });
+    if (look.saw !== undefined) {
+      state.refillWasLate = true;
+      this.#emit({ type: 'refill_late', conversation: state.key });
+    }
     // A refill under way ends the waiting when it is done.
     if (!state.reserving) this.#wish(state, look, true);
   }
 
-  /** Nobody waits yet: less than half of the block is left. */
+  /** Nobody waits yet. */
   refill(state: ConversationState, look: Look): void {
     if (state.reserving || this.outage.trouble !== undefined) return;
-    this.#wish(state, look, false);
+    if (this.#refills.length < maxQueuedRefills) this.#wish(state, look, false);
   }
 
   /** Tells the ledger about conversations that were extended without it. */
@@ -125,14 +134,15 @@ export class Reservations {
 
   /** Resolves when no reservation is queued or under way. */
   async settled(): Promise<void> {
-    if (this.#underWay > 0 || this.#wishes.length > 0) {
+    if (this.#underWay > 0 || this.#hasWishes) {
       await new Promise<void>((resolve) => (this.#idle = resolve));
     }
   }
 
   #wish(state: ConversationState, look: Look, needed: boolean): void {
     state.reserving = true;
-    this.#wishes.push({ state, look, lookedAtMs: this.#clock.monotonicMs(), needed });
+    const queue = needed ? this.#needed : this.#refills;
+    queue.push({ state, look, lookedAtMs: this.#clock.monotonicMs(), needed });
     if (this.#pumpScheduled) return;
     this.#pumpScheduled = true;
     this.#clock.defer(() => {
@@ -142,15 +152,26 @@ export class Reservations {
   }
 
   #pump(): void {
-    while (this.#underWay < maxReserves && this.#wishes.length > 0) {
-      const wishes = this.#wishes.splice(0, maxReserveBatch);
+    while (this.#underWay < maxReserves && this.#hasWishes) {
+      const wishes = this.#nextBatch();
       this.#underWay += 1;
       void this.#serve(wishes).finally(() => {
         this.#underWay -= 1;
         this.#pump();
-        if (this.#underWay === 0 && this.#wishes.length === 0) this.#idle?.();
+        if (this.#underWay === 0 && !this.#hasWishes) this.#idle?.();
       });
     }
+  }
+
+  get #hasWishes(): boolean {
+    return this.#needed.length > 0 || this.#refills.length > 0;
+  }
+
+  #nextBatch(): Wish[] {
+    const refills = Math.min(this.#refills.length, refillsPerBatch);
+    const batch = this.#needed.splice(0, maxReserveBatch - refills);
+    batch.push(...this.#refills.splice(0, maxReserveBatch - batch.length));
+    return batch;
   }
 
   async #serve(wishes: readonly Wish[]): Promise<void> {

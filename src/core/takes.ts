@@ -15,7 +15,7 @@ const maxRetryMs = 250;
 export interface TakeFindings {
   /** The block cannot give what is asked for, or the word is missing. */
   onShort(state: ConversationState, look: Look): void;
-  /** Less than half of the block is left. */
+  /** It is time for the next block. */
   onLow(state: ConversationState, look: Look): void;
   /** The take may have run and nobody knows which numbers it took. */
   onLost(states: readonly ConversationState[], epoch: Epoch): void;
@@ -205,10 +205,8 @@ export class Takes {
   }
 
   #checkLow(epoch: Epoch, state: ConversationState, word: CounterWord): void {
-    if (state.reserving) return;
-    if (word.remaining * 2 < state.blockSize) {
-      this.#findings.onLow(state, { epoch, saw: word, storeTimeMs: 0, need: 1 });
-    }
+    if (state.reserving || !state.needsRefill(word.remaining)) return;
+    this.#findings.onLow(state, { epoch, saw: word, storeTimeMs: 0, need: 1 });
   }
 
   /** The take has certainly not run. */
