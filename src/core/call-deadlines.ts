@@ -12,6 +12,7 @@ export class CallDeadlines {
   readonly #states: ConversationStates;
   readonly #timeoutError: (call: Call, state: ConversationState) => TidemarkError;
   #ticking = false;
+  #cancelTick: (() => void) | undefined;
 
   constructor(parts: {
     clock: Clock;
@@ -27,7 +28,12 @@ export class CallDeadlines {
   watch(): void {
     if (this.#ticking) return;
     this.#ticking = true;
-    this.#clock.setTimer(deadlineTickMs, () => this.#tick());
+    this.#cancelTick = this.#clock.setTimer(deadlineTickMs, () => this.#tick());
+  }
+
+  /** No call will come any more, and none is left. */
+  close(): void {
+    this.#cancelTick?.();
   }
 
   #tick(): void {

@@ -353,6 +353,7 @@ export class SequenceGenerator {
     this.#reservations.outage.close();
     await this.#withinCloseTimeout(this.#gapRecorder.close());
     for (const state of this.#states.inUse) state.failAll(closed());
+    this.#deadlines.close();
     try {
       if (this.#counters.traits.private) await this.#lookups.handBackAll();
     } finally {

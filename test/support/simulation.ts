@@ -79,6 +79,11 @@ export class VirtualClock implements Clock {
     this.setTimer(0, callback);
   }
 
+  /** How many timers would keep a process alive. */
+  get timers(): number {
+    return this.#timers.length;
+  }
+
   sleep(delayMs: number): Promise<void> {
     return new Promise((resolve) => this.setTimer(delayMs, resolve));
   }

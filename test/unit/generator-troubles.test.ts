@@ -193,6 +193,18 @@ describe('outages of the ledger (P6)', () => {
     await clock.run(sequences.close());
   });
 
+  it('a generator that is closed while conversations are unbacked keeps no process alive', async () => {
+    const { clock, ledger, events, sequences } = simulated({ reservation: { kind: 'fixed', size: 2 } });
+    await clock.run(sequences.next(g1));
+    ledger.up = false;
+    for (let call = 0; call < 10; call += 1) await clock.run(sequences.next(g1));
+    expect(events.some((event) => event.type === 'unbacked')).toBe(true);
+    await clock.run(sequences.close());
+    // A look at the ledger may be under way; it ends, and nothing follows.
+    await clock.run(clock.sleep(5_000));
+    expect(clock.timers).toBe(0);
+  });
+
   it('refuse: waits until the deadline, and issues nothing that the ledger does not know', async () => {
     const { clock, redis, ledger, sequences, events } = simulated({
       ledgerOutage: 'refuse',
