@@ -137,3 +137,24 @@ describe('order inside a process', () => {
     await clock.run(sequences.close());
   });
 });
+
+describe('a busy generator in memory', () => {
+  it('leaves turns of the event loop to timers and to the ledger', async () => {
+    const { sequences } = embedded();
+    let isOver = false;
+    const timer = setTimeout(() => {
+      isOver = true;
+    }, 1);
+    let calls = 0;
+    const caller = async () => {
+      while (!isOver && calls < 1_000_000) {
+        calls += 1;
+        await sequences.next(g1);
+      }
+    };
+    await Promise.all(Array.from({ length: 100 }, caller));
+    clearTimeout(timer);
+    expect(calls).toBeLessThan(1_000_000);
+    await sequences.close();
+  });
+});
