@@ -47,6 +47,7 @@ interface Process {
   generator: SequenceGenerator;
   died: Promise<never>;
   die: () => void;
+  diedAtMs: number;
 }
 
 class Simulation {
@@ -56,6 +57,7 @@ class Simulation {
   readonly calls: CallRecord[] = [];
   readonly events: TidemarkEvent[] = [];
   readonly processes: Process[];
+  readonly #failed: { call: { callerDied: boolean; end: number }; process: Process }[] = [];
   readonly #plan: Plan;
   #primary = new SimulatedRedis();
   #running = true;
@@ -79,6 +81,17 @@ class Simulation {
     // Abandoned numbers are recorded in the background.
     await clock.run(clock.sleep(5_000));
     await clock.run(Promise.all(this.processes.map(({ generator }) => generator.close())));
+    this.#countRecordsThatDied();
+  }
+
+  /**
+   * A caller that gave up leaves numbers that its process records soon. If the process dies before that, the record dies
+   * with it, as numbers in the hands of callers do (P3).
+   */
+  #countRecordsThatDied(): void {
+    for (const { call, process } of this.#failed) {
+      if (process.diedAtMs - call.end < recordDelayMs) call.callerDied = true;
+    }
   }
 
   async gaps(): Promise<readonly Gap[]> {
@@ -104,13 +117,14 @@ class Simulation {
       die = () => reject(dead);
     });
     died.catch(() => undefined);
-    return { counters, generator, died, die };
+    return { counters, generator, died, die, diedAtMs: Number.POSITIVE_INFINITY };
   }
 
   async #caller(index: number): Promise<void> {
     const { clock, random } = this;
     for (let call = 0; call < this.#plan.callsPerProcess; call += 1) {
-      const { generator, died } = this.processes[index]!;
+      const process = this.processes[index]!;
+      const { generator, died } = process;
       const of = groupChat(`g${random.below(this.#plan.conversations)}`);
       const count = random.chance(0.2) ? 1 + random.below(20) : 1;
       const start = clock.monotonicMs();
@@ -122,7 +136,9 @@ class Simulation {
           return undefined;
         },
       );
-      this.calls.push({ conversation: of.key, start, end: clock.monotonicMs(), numbers, count, callerDied });
+      const call = { conversation: of.key, start, end: clock.monotonicMs(), numbers, count, callerDied };
+      this.calls.push(call);
+      if (numbers === undefined) this.#failed.push({ call, process });
       if (random.chance(0.3)) await clock.sleep(random.next() * 20);
     }
   }
@@ -159,6 +175,7 @@ class Simulation {
   #crash(index: number): void {
     const process = this.processes[index]!;
     process.counters.kill();
+    process.diedAtMs = this.clock.monotonicMs();
     process.die();
     this.processes[index] = this.#startProcess();
   }
@@ -173,6 +190,8 @@ class Simulation {
 }
 
 const dead = new Error('the process died');
+/** Longest that the record of abandoned numbers takes in these runs, in virtual milliseconds. */
+const recordDelayMs = 100;
 
 async function simulate(seed: number, plan: Plan) {
   const simulation = new Simulation(seed, plan);
