@@ -1,6 +1,5 @@
 import { TidemarkError } from '../errors.js';
 import type { Clock } from './clock.js';
-import type { Conversation } from './conversation.js';
 import type { CounterStore } from './counter-store.js';
 import type { EventListener } from './events.js';
 import type { Ledger } from './ledger.js';
@@ -105,15 +104,9 @@ export function checkTimeout(timeoutMs: number): number {
 }
 
 /** Refuses everything but an integer from `min` to `max`. */
-export function checkInteger(
-  name: string,
-  value: unknown,
-  min: number,
-  max: number,
-  conversation?: Conversation,
-): number {
+export function checkInteger(name: string, value: unknown, min: number, max: number): number {
   if (Number.isInteger(value) && (value as number) >= min && (value as number) <= max) return value as number;
-  throw invalid(`${name} must be an integer from ${min} to ${max}, got ${String(value)}`, conversation?.key);
+  throw invalid(`${name} must be an integer from ${min} to ${max}, got ${String(value)}`);
 }
 
 function askFor(
@@ -144,6 +137,6 @@ function checkPolicy(name: string, policy: ReservationPolicy): ReservationPolicy
   return policy;
 }
 
-function invalid(message: string, conversation?: string): TidemarkError {
-  return new TidemarkError('invalid_argument', message, conversation === undefined ? {} : { conversation });
+function invalid(message: string): TidemarkError {
+  return new TidemarkError('invalid_argument', message);
 }

@@ -11,6 +11,9 @@ import { maxCountPerCall, type ResolvedOptions } from './options.js';
 const firstRetryMs = 5;
 const maxRetryMs = 250;
 
+/** So many places at the front of the queue that are done with are cut off. */
+const maxPlacesDone = 10_000;
+
 /** What a take found that another part has to deal with. */
 export interface TakeFindings {
   /** The block cannot give what is asked for, or the word is missing. */
@@ -128,7 +131,7 @@ export class Takes {
     if (this.#readyFrom === this.#ready.length) {
       this.#ready = [];
       this.#readyFrom = 0;
-    } else if (this.#readyFrom > 10_000) {
+    } else if (this.#readyFrom > maxPlacesDone) {
       this.#ready = this.#ready.slice(this.#readyFrom);
       this.#readyFrom = 0;
     }
