@@ -39,6 +39,15 @@ export interface Ledger {
     range: { readonly from: number; readonly to: number; readonly limit: number },
   ): Promise<readonly Gap[]>;
 
+  /**
+   * The complete mark of each conversation: every number up to it is settled, abandoned or in a gap. Undefined for
+   * conversations whose takes were never tracked.
+   */
+  completeMarks(conversations: readonly string[]): Promise<readonly (number | undefined)[]>;
+
+  /** Raises complete marks of distinct conversations, durably; makes those that are not there. One that is higher stays. */
+  raiseCompleteMarks(marks: readonly CompleteMark[]): Promise<void>;
+
   /** Tells the generator when the ledger is lost, reached again, or set up in a risky way. Replaces an earlier listener. */
   onNotice(listener: (notice: LedgerNotice) => void): void;
 
@@ -59,6 +68,13 @@ export interface LedgerEntry {
   readonly blockSize: number;
   /** When that was, in milliseconds since 1970 by the ledger's clock. */
   readonly reservedAtMs: number;
+}
+
+/** Every number of the conversation up to `completeUpTo` is settled, abandoned or in a gap, and will stay so. */
+export interface CompleteMark {
+  readonly conversation: string;
+  /** 0 to 10^12 − 1. */
+  readonly completeUpTo: number;
 }
 
 export interface ReserveRequest {
@@ -106,6 +122,10 @@ export const gapReasons = {
   reply_lost: { certain: false },
   /** Numbers were taken for callers that gave up before the reply came. */
   abandoned: { certain: true },
+  /** The caller of a message id gave up before its number arrived; a retry of the message gets it. */
+  unclaimed: { certain: false },
+  /** The lease of a tracked take ended before it was settled or abandoned; its messages may be stored all the same. */
+  lease_expired: { certain: false },
 } as const satisfies Record<string, { readonly certain: boolean }>;
 
 /** One of {@link gapReasons}. */

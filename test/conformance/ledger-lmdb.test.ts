@@ -9,11 +9,18 @@ runLedgerSuite({
   create: async () => {
     const folder = await mkdtemp(path.join(tmpdir(), 'tidemark-lmdb-'));
     let nowMs = Date.now();
-    const ledger = await LmdbLedger.open({ folder, nowMs: () => nowMs });
+    const open = () => LmdbLedger.open({ folder, nowMs: () => nowMs });
+    let ledger = await open();
     return {
-      ledger,
+      get ledger() {
+        return ledger;
+      },
       advanceClock: (ms) => {
         nowMs += ms;
+      },
+      reopen: async () => {
+        await ledger.close();
+        ledger = await open();
       },
       stop: async () => {
         await ledger.close();

@@ -3,6 +3,12 @@ import { runLedgerSuite } from './ledger.suite.js';
 
 runLedgerSuite({
   name: 'memory',
+  skip: [
+    {
+      test: 'marks, entries and gaps are there when the ledger is opened again',
+      reason: 'memory survives nothing',
+    },
+  ],
   create: async () => {
     let nowMs = Date.now();
     const ledger = new MemoryLedger(() => nowMs);

@@ -12,7 +12,17 @@ afterAll(() => server.stop());
 runLedgerSuite({
   name: 'MySQL (a private MariaDB)',
   create: async () => {
-    const ledger = new MySqlLedger(await server.createDatabase());
-    return { ledger, stop: () => ledger.close() };
+    const url = await server.createDatabase();
+    let ledger = new MySqlLedger(url);
+    return {
+      get ledger() {
+        return ledger;
+      },
+      reopen: async () => {
+        await ledger.close();
+        ledger = new MySqlLedger(url);
+      },
+      stop: () => ledger.close(),
+    };
   },
 });

@@ -51,6 +51,9 @@ export function describeModel(run: LedgerRun): void {
           });
           const of = known[0]?.generation ?? generation;
           await Promise.all([model.handBack(of, words), run.ledger.handBack(of, words)]);
+        } else if (turn === 2) {
+          const marks = some.map((conversation) => ({ conversation, completeUpTo: random(round + 1) }));
+          await Promise.all([model.raiseCompleteMarks(marks), run.ledger.raiseCompleteMarks(marks)]);
         } else {
           const requests: ReserveRequest[] = [];
           for (const conversation of some) requests.push(await request(conversation));
@@ -61,6 +64,7 @@ export function describeModel(run: LedgerRun): void {
       const entries = (found: readonly (object | undefined)[]) =>
         found.map((one) => one && { ...one, ...timeless });
       expect(entries(await run.ledger.load(all)), `seed ${seed}`).toEqual(entries(await model.load(all)));
+      expect(await run.ledger.completeMarks(all), `seed ${seed}`).toEqual(await model.completeMarks(all));
       for (const c of all) {
         const [mine, theirs] = await Promise.all([run.ledger.gaps(c, everything), model.gaps(c, everything)]);
         expect(entries(mine), `seed ${seed}`).toEqual(entries(theirs));
@@ -86,6 +90,9 @@ export function describeClosing(run: LedgerRun): void {
             load: () => ledger.load(['group:closing']),
             list: () => ledger.list('group', { after: undefined, limit: 1 }),
             gaps: () => ledger.gaps('group:closing', everything),
+            completeMarks: () => ledger.completeMarks(['group:closing']),
+            raiseCompleteMarks: () =>
+              ledger.raiseCompleteMarks([{ conversation: 'group:closing', completeUpTo: 1 }]),
           };
           for (const [name, call] of Object.entries(calls)) {
             const error = await call().then(

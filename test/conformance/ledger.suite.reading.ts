@@ -1,6 +1,8 @@
 import { describe, expect } from 'vitest';
 import { maxIdBytes } from '../../src/core/conversation.js';
 import { maxSequenceNumber } from '../../src/core/counter-word.js';
+import type { GapReason } from '../../src/core/ledger.js';
+import { gapReasons } from '../../src/core/ledger.js';
 import { compareUtf8 } from '../../src/core/utf8.js';
 import { ask, everything, gap, type LedgerRun } from './ledger.suite.run.js';
 
@@ -104,6 +106,18 @@ export function describeGaps(run: LedgerRun): void {
         all.map((one) => ({ ...one, certain: one.reason === 'abandoned', recordedAtMs: expect.any(Number) })),
       );
       for (const one of recorded) expect(Math.abs(one.recordedAtMs - before)).toBeLessThan(3_600_000);
+    });
+
+    run.test('every reason is kept, and says whether the numbers were certainly never issued', async () => {
+      const c = run.fresh();
+      const reasons = Object.keys(gapReasons) as GapReason[];
+      expect(reasons).toContain('unclaimed');
+      expect(reasons).toContain('lease_expired');
+      await run.ledger.recordGaps(reasons.map((reason, n) => gap(c, n + 1, n + 1, { reason })));
+      const recorded = await run.ledger.gaps(c, everything);
+      expect(recorded.map(({ reason, certain }) => [reason, certain])).toEqual(
+        reasons.map((reason) => [reason, reason === 'abandoned']),
+      );
     });
 
     run.test('recording the same gap again changes nothing', async () => {

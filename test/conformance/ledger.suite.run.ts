@@ -7,6 +7,8 @@ export interface LedgerFixture {
   readonly ledger: Ledger;
   /** Moves the ledger's clock; without it the suite waits for real. */
   advanceClock?(ms: number): Promise<void> | void;
+  /** Closes the ledger and opens what it stored again, as `ledger`. */
+  reopen?(): Promise<void>;
   /** Closes the ledger and removes what it stored. */
   stop(): Promise<void>;
 }
@@ -69,6 +71,10 @@ export class LedgerRun {
 
   async start(): Promise<void> {
     this.#fixture = await this.#suite.create();
+  }
+
+  async reopen(): Promise<void> {
+    await this.#fixture!.reopen!();
   }
 
   async stop(): Promise<void> {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describeCompleteMarks } from './ledger.suite.marks.js';
 import { describeClosing, describeModel } from './ledger.suite.model.js';
 import {
   describeGaps,
@@ -28,6 +29,7 @@ export function runLedgerSuite(suite: LedgerSuite): void {
     describeBatches(run);
     describeKeys(run);
     describeGaps(run);
+    describeCompleteMarks(run);
     describeHandBack(run);
     describeListing(run);
     describeModel(run);

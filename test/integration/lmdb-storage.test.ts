@@ -5,9 +5,18 @@ import { open } from 'lmdb';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { LedgerNotice } from '../../src/core/ledger.js';
 import { LmdbLedger } from '../../src/ledgers/lmdb/lmdb-ledger.js';
-import { entryKey, gapKey, lastGenerationKey, ownerKey, schemaKey } from '../../src/ledgers/lmdb/rows.js';
+import {
+  encodeMark,
+  entryKey,
+  gapKey,
+  lastGenerationKey,
+  markKey,
+  ownerKey,
+  schemaKey,
+  schemaVersion,
+} from '../../src/ledgers/lmdb/rows.js';
 import { temporaryFolder } from '../support/servers.js';
-import { request } from './lmdb-support.js';
+import { LedgerProcess, request } from './lmdb-support.js';
 
 const everything = { from: 1, to: 1_000_000, limit: 100 };
 
@@ -160,12 +169,56 @@ describe('the storage of an embedded ledger', () => {
 
   it('a ledger of a newer version is refused, and nothing is written', async () => {
     await (await LmdbLedger.open({ folder })).close();
-    await tamper((store) => store.putSync(schemaKey, Buffer.from('2')));
+    const newer = String(schemaVersion + 1);
+    await tamper((store) => store.putSync(schemaKey, Buffer.from(newer)));
     const before = await readFile(path.join(folder, 'data.mdb'));
-    await expect(LmdbLedger.open({ folder })).rejects.toMatchObject({ code: 'schema_too_new' });
+    await expect(LmdbLedger.open({ folder })).rejects.toMatchObject({
+      code: 'schema_too_new',
+      message: expect.stringContaining(`version ${newer}, and this program knows ${schemaVersion}`),
+    });
     expect((await readFile(path.join(folder, 'data.mdb'))).equals(before)).toBe(true);
     await tamper((store) => store.putSync(schemaKey, Buffer.from('one')));
     await expect(LmdbLedger.open({ folder })).rejects.toMatchObject({ code: 'ledger_corrupt' });
+  });
+
+  it('a ledger of version 1 is upgraded when it is opened, and keeps what it holds', async () => {
+    let ledger = await LmdbLedger.open({ folder });
+    expect(await ledger.registerHistory('old')).toBe(1);
+    await ledger.reserve([request('group:old')]);
+    await ledger.recordGaps([
+      { conversation: 'group:old', first: 1, last: 2, reason: 'abandoned', generation: 1 },
+    ]);
+    const held = async () => [
+      await ledger.load(['group:old']),
+      await ledger.list('group', { after: undefined, limit: 10 }),
+      await ledger.gaps('group:old', everything),
+      await ledger.registerHistory('old'),
+      await ledger.completeMarks(['group:old']),
+    ];
+    const before = await held();
+    await ledger.close();
+    // That is all that version 1 wrote otherwise.
+    await tamper((store) => store.putSync(schemaKey, Buffer.from('1')));
+    ledger = await LmdbLedger.open({ folder });
+    expect(await held()).toEqual(before);
+    await ledger.raiseCompleteMarks([{ conversation: 'group:old', completeUpTo: 2 }]);
+    await ledger.close();
+    await tamper((store) => expect(store.get(schemaKey)?.toString()).toBe(String(schemaVersion)));
+    ledger = await LmdbLedger.open({ folder });
+    expect(await ledger.completeMarks(['group:old'])).toEqual([2]);
+    await ledger.close();
+  });
+
+  it('a ledger of version 1 that another process has is not upgraded under it', async () => {
+    const owner = await LmdbLedger.open({ folder });
+    await owner.close();
+    await tamper((store) => store.putSync(schemaKey, Buffer.from('1')));
+    const holder = new LedgerProcess('hold', folder);
+    await holder.said();
+    await tamper((store) => store.putSync(schemaKey, Buffer.from('1')));
+    await expect(LmdbLedger.open({ folder })).rejects.toMatchObject({ code: 'ledger_in_use' });
+    await holder.finish();
+    await tamper((store) => expect(store.get(schemaKey)?.toString()).toBe('1'));
   });
 
   it('records of its own that make no sense are refused', async () => {
@@ -240,6 +293,40 @@ describe('the storage of an embedded ledger', () => {
     await ledger.close();
   });
 
+  it('a complete mark that was damaged is reported, and not overwritten; nothing of its batch is raised', async () => {
+    const [sound, bit, moved, high] = ['group:sound', 'group:bit', 'group:moved', 'group:high'] as const;
+    const marks = [sound, bit].map((conversation) => ({ conversation, completeUpTo: 5 }));
+    let ledger = await LmdbLedger.open({ folder });
+    await ledger.raiseCompleteMarks(marks);
+    await ledger.close();
+    const damaged = new Map<string, Buffer>();
+    await tamper((store) => {
+      const row = store.get(markKey(sound))!;
+      const flipped = Buffer.from(store.get(markKey(bit))!);
+      flipped[6]! ^= 1;
+      damaged
+        .set(bit, flipped)
+        .set(moved, row)
+        .set(high, encodeMark(markKey(high), 1_000_000_000_000));
+      for (const [name, value] of damaged) store.putSync(markKey(name), value);
+    });
+    ledger = await LmdbLedger.open({ folder });
+    for (const conversation of damaged.keys()) {
+      const corrupt = { code: 'ledger_corrupt', conversation };
+      await expect(ledger.completeMarks([sound, conversation])).rejects.toMatchObject(corrupt);
+      const both = [sound, conversation].map((name) => ({ conversation: name, completeUpTo: 9 }));
+      const other = ledger.raiseCompleteMarks([{ conversation: `${conversation}-other`, completeUpTo: 1 }]);
+      await expect(ledger.raiseCompleteMarks(both)).rejects.toMatchObject(corrupt);
+      // Calls that share the commit go on.
+      await other;
+      expect(await ledger.completeMarks([sound, `${conversation}-other`])).toEqual([5, 1]);
+    }
+    await ledger.close();
+    await tamper((store) => {
+      for (const [name, value] of damaged) expect(store.get(markKey(name))).toEqual(value);
+    });
+  });
+
   it('names that no key can hold are refused, and the batch they are in is not written', async () => {
     const ledger = await LmdbLedger.open({ folder });
     const invalid = { code: 'invalid_argument' };
@@ -247,6 +334,12 @@ describe('the storage of an embedded ledger', () => {
     await expect(ledger.reserve([request('group:a'), request(long)])).rejects.toMatchObject(invalid);
     await expect(ledger.registerHistory(long)).rejects.toMatchObject(invalid);
     await expect(ledger.registerHistory('')).rejects.toMatchObject(invalid);
+    for (const name of ['', long]) {
+      const marks = ['group:a', name].map((conversation) => ({ conversation, completeUpTo: 1 }));
+      await expect(ledger.raiseCompleteMarks(marks)).rejects.toMatchObject(invalid);
+      await expect(ledger.completeMarks(['group:a', name])).rejects.toMatchObject(invalid);
+    }
+    expect(await ledger.completeMarks(['group:a'])).toEqual([undefined]);
     expect(await ledger.load(['group:a'])).toEqual([undefined]);
     // The longest name that fits has room for the keys of its gaps, too.
     const longest = 'x'.repeat(1_900);

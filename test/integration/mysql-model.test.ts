@@ -66,7 +66,8 @@ type Step =
   | {
       readonly do: 'recordGaps';
       readonly at: readonly (readonly [conversation: number, first: number, length: number])[];
-    };
+    }
+  | { readonly do: 'raise'; readonly to: readonly (number | undefined)[] };
 
 const step: fc.Arbitrary<Step> = fc.oneof(
   {
@@ -98,6 +99,13 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       at: fc.array(fc.tuple(fc.nat(3), fc.integer({ min: 1, max: 30 }), fc.nat(3)), { maxLength: 5 }),
     }),
   },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant('raise' as const),
+      to: fc.array(fc.option(fc.nat(30), { nil: undefined }), { minLength: 4, maxLength: 4 }),
+    }),
+  },
 );
 
 /** One run: the same steps on the model and on the real ledger. */
@@ -117,6 +125,7 @@ class Comparison {
     if (step.do === 'reserve') return this.#reserve(step.wishes);
     if (step.do === 'wait') return this.#wait(step.ms);
     if (step.do === 'handBack') return this.#handBack(step.remaining, step.newest);
+    if (step.do === 'raise') return this.#raise(step.to);
     const gaps = step.at.map(([conversation, first, length]) => ({
       conversation: this.#keys[conversation]!,
       first,
@@ -170,7 +179,17 @@ class Comparison {
     await ledger.handBack(generation, words);
   }
 
+  async #raise(to: readonly (number | undefined)[]): Promise<void> {
+    const marks = this.#keys.flatMap((conversation, index) => {
+      const completeUpTo = to[index];
+      return completeUpTo === undefined ? [] : [{ conversation, completeUpTo }];
+    });
+    await this.#model.raiseCompleteMarks(marks);
+    await ledger.raiseCompleteMarks(marks);
+  }
+
   async compareAll(): Promise<void> {
+    expect(await ledger.completeMarks(this.#keys)).toEqual(await this.#model.completeMarks(this.#keys));
     const [expected, found] = [await this.#model.load(this.#keys), await ledger.load(this.#keys)];
     expect(found.map(timeless)).toEqual(expected.map(timeless));
     for (const key of this.#keys) {

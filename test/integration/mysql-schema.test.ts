@@ -10,12 +10,42 @@ import { type MariaDbServer, startMariaDb } from '../support/servers.js';
 import { ask, errorOf, kindOf, sql, withConnection } from './mysql-support.js';
 
 const processCount = 20;
+/** The version that the migrations lead to, and the rows of `tidemark_schema` then. */
+const newest = 2;
+const allVersions = [{ version: 1 }, { version: 2 }];
+const versionIs1 = 'INSERT INTO tidemark_schema VALUES (1, 0)';
+/** The tables of version 1, without that of the versions. */
+const oldTables = ['tidemark_ledger', 'tidemark_gaps', 'tidemark_generations'];
 
 let server: MariaDbServer;
 beforeAll(async () => {
   server = await startMariaDb();
 });
 afterAll(() => server.stop());
+
+/** The statements of a migration. */
+async function statementsOf(version: number): Promise<string[]> {
+  const file = `../../src/ledgers/mysql/migrations/00${version}.sql`;
+  const text = await readFile(new URL(file, import.meta.url), 'utf8');
+  return text
+    .replace(/^--.*$/gm, '')
+    .split(';')
+    .filter((statement) => statement.trim() !== '');
+}
+
+/** A database as the first version of Tidemark left it: a history, an entry and a gap. */
+async function databaseOfVersion1(): Promise<string> {
+  const url = await server.createDatabase();
+  await sql(
+    url,
+    ...(await statementsOf(1)),
+    versionIs1,
+    "INSERT INTO tidemark_generations VALUES (1, 'old', 0)",
+    "INSERT INTO tidemark_ledger VALUES ('group:old', 10, 0, 1, 10, 0, 0)",
+    "INSERT INTO tidemark_gaps VALUES ('group:old', 1, 2, 'abandoned', 1, 0)",
+  );
+  return url;
+}
 
 interface Generations {
   readonly own: number;
@@ -57,13 +87,56 @@ it('20 processes that start at once migrate once, and get one generation for one
     'SELECT generation, history FROM tidemark_generations ORDER BY registered_at_ms, generation',
   );
   expect(rows.map((row) => row['generation'])).toEqual(all);
-  expect(await sql(url, 'SELECT version FROM tidemark_schema')).toEqual([{ version: 1 }]);
+  expect(await sql(url, 'SELECT version FROM tidemark_schema ORDER BY version')).toEqual(allVersions);
 }, 120_000);
 
 it('migrate says from which version to which, and does nothing the second time', async () => {
   const url = await server.createDatabase();
-  expect(await migrate(url)).toEqual({ from: 0, to: 1 });
-  expect(await migrate(url)).toEqual({ from: 1, to: 1 });
+  expect(await migrate(url)).toEqual({ from: 0, to: newest });
+  expect(await migrate(url)).toEqual({ from: newest, to: newest });
+});
+
+it('10 processes that find version 1 at once migrate it once, and its rows stay', async () => {
+  const url = await databaseOfVersion1();
+  const rows = async () =>
+    Promise.all(oldTables.map((table) => sql(url, `SELECT * FROM ${table} ORDER BY 1, 2`)));
+  const before = await rows();
+  const results = await Promise.all(Array.from({ length: 10 }, () => migrate(url)));
+  expect(results.filter(({ from }) => from === 1)).toHaveLength(1);
+  expect(results.filter(({ from }) => from === newest)).toHaveLength(9);
+  expect(results.every(({ to }) => to === newest)).toBe(true);
+  expect(await rows()).toEqual(before);
+  expect(await sql(url, 'SELECT version FROM tidemark_schema ORDER BY version')).toEqual(allVersions);
+});
+
+it('a ledger that finds version 1 migrates it, goes on with its rows, and keeps complete marks', async () => {
+  const url = await databaseOfVersion1();
+  const ledger = new MySqlLedger(url);
+  expect(await ledger.completeMarks(['group:old'])).toEqual([undefined]);
+  await ledger.raiseCompleteMarks([{ conversation: 'group:old', completeUpTo: 7 }]);
+  expect(await ledger.completeMarks(['group:old'])).toEqual([7]);
+  expect(await ledger.registerHistory('old')).toBe(1);
+  expect(await ledger.reserve([ask('group:old', [10, 0])])).toMatchObject([
+    { kind: 'extended', block: { start: 10, end: 20 } },
+  ]);
+  expect(await ledger.gaps('group:old', { from: 1, to: 99, limit: 9 })).toMatchObject([
+    { first: 1, last: 2, reason: 'abandoned' },
+  ]);
+  await ledger.close();
+});
+
+it('with migrate: false a database of version 1 is refused by name, and not touched', async () => {
+  const url = await databaseOfVersion1();
+  const ledger = new MySqlLedger({ url, migrate: false });
+  const error = await errorOf(ledger.load(['group:old']));
+  expect(error.code).toBe('schema_missing');
+  expect(error.message).toContain(
+    `has schema version 1, and this Tidemark needs ${newest}; run \`tidemark migrate\``,
+  );
+  expect(await sql(url, 'SHOW TABLES')).toHaveLength(oldTables.length + 1);
+  await migrate(url);
+  expect(await ledger.load(['group:old'])).toMatchObject([{ ceiling: 10 }]);
+  await ledger.close();
 });
 
 it('stores conversations and histories as bytes', async () => {
@@ -75,6 +148,7 @@ it('stores conversations and histories as bytes', async () => {
      AND column_name IN ('conversation', 'history') ORDER BY table_name`,
   );
   expect(columns).toEqual([
+    { t: 'tidemark_complete_marks', type: 'varbinary(600)' },
     { t: 'tidemark_gaps', type: 'varbinary(600)' },
     { t: 'tidemark_generations', type: 'varbinary(255)' },
     { t: 'tidemark_ledger', type: 'varbinary(600)' },
@@ -82,31 +156,35 @@ it('stores conversations and histories as bytes', async () => {
 });
 
 it('finishes a migration that a crash left half done', async () => {
-  const text = await readFile(new URL('../../src/ledgers/mysql/migrations/001.sql', import.meta.url), 'utf8');
-  const statements = text
-    .replace(/^--.*$/gm, '')
-    .split(';')
-    .filter((statement) => statement.trim() !== '');
-  expect(statements.length).toBe(4);
-  for (let done = 1; done <= statements.length; done += 1) {
+  const [first, second] = [await statementsOf(1), await statementsOf(2)];
+  expect([first.length, second.length]).toEqual([4, 1]);
+  const halves = [
+    ...first.map((_, index) => first.slice(0, index + 1)),
+    [...first, versionIs1],
+    [...first, versionIs1, ...second],
+  ];
+  for (const done of halves) {
     const url = await server.createDatabase();
-    await sql(url, ...statements.slice(0, done));
+    await sql(url, ...done);
     const ledger = new MySqlLedger(url);
     expect(kindOf((await ledger.reserve([ask('group:a')]))[0])).toBe('new');
     expect(await ledger.registerHistory('h')).toBe(1);
+    await ledger.raiseCompleteMarks([{ conversation: 'group:a', completeUpTo: 1 }]);
     await ledger.close();
-    expect(await migrate(url)).toEqual({ from: 1, to: 1 });
+    expect(await migrate(url)).toEqual({ from: newest, to: newest });
   }
 });
 
 it('refuses a newer schema, from the ledger and from migrate, and touches nothing', async () => {
   const url = await server.createDatabase();
   await migrate(url);
-  await sql(url, 'INSERT INTO tidemark_schema VALUES (2, 0)');
+  await sql(url, `INSERT INTO tidemark_schema VALUES (${newest + 1}, 0)`);
   const ledger = new MySqlLedger(url);
   const error = await errorOf(ledger.reserve([ask('group:a')]));
   expect([error.code, error.retryable]).toEqual(['schema_too_new', false]);
-  expect(error.message).toContain('schema version 2, and this Tidemark knows 1; upgrade Tidemark');
+  expect(error.message).toContain(
+    `schema version ${newest + 1}, and this Tidemark knows ${newest}; upgrade Tidemark`,
+  );
   expect((await errorOf(migrate(url))).code).toBe('schema_too_new');
   expect(await sql(url, 'SELECT * FROM tidemark_ledger')).toEqual([]);
   await ledger.close();
@@ -127,8 +205,9 @@ it('a table that was dropped under a running ledger is an error, and is not sile
   const url = await server.createDatabase();
   const ledger = new MySqlLedger(url);
   await ledger.reserve([ask('group:a')]);
-  await sql(url, 'DROP TABLE tidemark_ledger');
+  await sql(url, 'DROP TABLE tidemark_ledger, tidemark_complete_marks');
   expect((await errorOf(ledger.reserve([ask('group:a', [10, 0])]))).code).toBe('schema_missing');
+  expect((await errorOf(ledger.completeMarks(['group:a']))).code).toBe('schema_missing');
   await ledger.close();
 });
 
@@ -144,6 +223,6 @@ it('a migrator that waits for another one does its work once the lock is free', 
     expect(early).toBe('waiting');
     expect(await sql(url, 'SHOW TABLES')).toEqual([]);
     await other.query("SELECT RELEASE_LOCK(CONCAT('tidemark.migrate.', MD5(DATABASE())))");
-    expect(await migrating).toEqual({ from: 0, to: 1 });
+    expect(await migrating).toEqual({ from: 0, to: newest });
   });
 });

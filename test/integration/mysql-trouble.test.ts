@@ -67,6 +67,10 @@ describe('users', () => {
       ]);
       await ledger.handBack(1, [{ conversation: 'group:a', word: { last: 15, remaining: 5 } }]);
       expect((await ledger.load(['group:a']))[0]).toMatchObject({ ceiling: 15, floor: 15 });
+      for (const completeUpTo of [4, 9]) {
+        await ledger.raiseCompleteMarks([{ conversation: 'group:a', completeUpTo }]);
+      }
+      expect(await ledger.completeMarks(['group:a'])).toEqual([9]);
     });
   });
 

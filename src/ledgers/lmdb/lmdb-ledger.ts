@@ -3,6 +3,7 @@ import { open as openStore } from 'lmdb';
 import type { CounterWord } from '../../core/counter-word.js';
 import { ceilingOf } from '../../core/counter-word.js';
 import type {
+  CompleteMark,
   Gap,
   Ledger,
   LedgerEntry,
@@ -13,6 +14,7 @@ import type {
 } from '../../core/ledger.js';
 import { decideReservation } from '../../core/recovery.js';
 import { TidemarkError } from '../../errors.js';
+import { checkCompleteMarks } from '../complete-marks.js';
 import { flushNames, prepareFiles } from './files.js';
 import { FolderOwnership } from './folder-ownership.js';
 import { GroupCommit, type Store } from './group-commit.js';
@@ -23,9 +25,11 @@ import {
   decodeEntry,
   decodeGap,
   decodeGeneration,
+  decodeMark,
   encodeEntry,
   encodeGap,
   encodeGeneration,
+  encodeMark,
   entryKey,
   entryRange,
   gapKey,
@@ -34,6 +38,7 @@ import {
   isCorrupt,
   isGapKey,
   lastGenerationKey,
+  markKey,
   schemaKey,
   schemaVersion,
 } from './rows.js';
@@ -123,7 +128,7 @@ export class LmdbLedger implements Ledger {
         // With it, a failed commit also rejects a promise inside the library, which nobody can catch.
         eventTurnBatching: false,
       });
-      checkSchema(store, absolute);
+      readSchema(store, absolute);
       ownership = await FolderOwnership.take(store, absolute);
       if (writeSchema(store, absolute)) await flushNames(absolute);
       return new LmdbLedger(store, ownership, { folder: absolute, nowMs });
@@ -234,6 +239,32 @@ export class LmdbLedger implements Ledger {
     });
   }
 
+  async completeMarks(conversations: readonly string[]): Promise<readonly (number | undefined)[]> {
+    this.#check();
+    return this.#read(() =>
+      conversations.map((conversation) => this.#mark(markKey(conversation), conversation)),
+    );
+  }
+
+  async raiseCompleteMarks(marks: readonly CompleteMark[]): Promise<void> {
+    this.#check();
+    if (marks.length === 0) return;
+    checkCompleteMarks(marks);
+    const keyed = marks.map((mark) => ({ ...mark, key: markKey(mark.conversation) }));
+    // Lowest first: should a conversation be there twice after all, its higher mark stays.
+    keyed.sort((a, b) => a.completeUpTo - b.completeUpTo);
+    await this.#commits.run(() => {
+      // A row that makes no sense fails this call, so all of them are looked at before the first write.
+      const isHigher = ({ key, conversation, completeUpTo }: (typeof keyed)[number]) => {
+        const known = this.#mark(key, conversation);
+        return known === undefined || completeUpTo > known;
+      };
+      for (const { key, completeUpTo } of keyed.filter(isHigher)) {
+        this.#store.putSync(key, encodeMark(key, completeUpTo));
+      }
+    });
+  }
+
   /** Tells when a commit fails for want of space or of a disk, and when one succeeds again. */
   onNotice(listener: (notice: LedgerNotice) => void): void {
     this.#listener = listener;
@@ -280,6 +311,14 @@ export class LmdbLedger implements Ledger {
     this.#store.putSync(key, encodeGap(key, { ...gap, recordedAtMs: nowMs }));
   }
 
+  #mark(key: Buffer, conversation: string): number | undefined {
+    const row = this.#store.get(key);
+    if (row === undefined) return undefined;
+    const mark = decodeMark(key, conversation, row);
+    if (isCorrupt(mark)) throw corruptRow(`the complete mark of ${conversation}`, mark, conversation);
+    return mark.completeUpTo;
+  }
+
   #read<T>(look: () => T): T {
     try {
       return look();
@@ -305,23 +344,26 @@ function sound(entry: LedgerEntry | CorruptRow, conversation: string): LedgerEnt
   return entry;
 }
 
-/** Refuses a ledger of a newer program. True when there is a schema. */
-function checkSchema(store: Store, folder: string): boolean {
+/** The version that a ledger has; undefined for a new one. Refuses that of a newer program. */
+function readSchema(store: Store, folder: string): number | undefined {
   const found = store.get(schemaKey)?.toString();
-  if (found === undefined) return false;
+  if (found === undefined) return undefined;
   if (!/^[1-9][0-9]{0,8}$/.test(found)) {
     throw corruptRow('the version of the ledger', { found: JSON.stringify(found.slice(0, 60)) });
   }
-  if (Number(found) <= schemaVersion) return true;
+  if (Number(found) <= schemaVersion) return Number(found);
   const text = `the ledger in ${folder} has version ${found}, and this program knows ${schemaVersion}; use a newer Tidemark`;
   throw new TidemarkError('schema_too_new', text);
 }
 
-/** Writes the schema of a new ledger, durably. True when there was none. */
+/**
+ * Writes the version of a ledger that is new or of an older program, durably. True when it was new. The rows of older
+ * versions stay as they are; with the new version their programs refuse the folder, and so cannot misread later ones.
+ */
 function writeSchema(store: Store, folder: string): boolean {
   return store.transactionSync(() => {
-    if (checkSchema(store, folder)) return false;
-    store.putSync(schemaKey, Buffer.from(String(schemaVersion)));
-    return true;
+    const found = readSchema(store, folder);
+    if (found !== schemaVersion) store.putSync(schemaKey, Buffer.from(String(schemaVersion)));
+    return found === undefined;
   });
 }

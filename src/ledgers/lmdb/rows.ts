@@ -3,6 +3,7 @@
  *
  * | key | value |
  * |---|---|
+ * | `c` conversation | complete mark: format, complete up to, checksum |
  * | `e` conversation | entry: format, ceiling, floor, generation, block size, reserved at, checksum |
  * | `g` conversation, 0, first, last | gap: format, reason, generation, recorded at, checksum |
  * | `h` history | its generation, checksum |
@@ -12,16 +13,19 @@
  *
  * Integers are big-endian, so keys sort as their numbers do. A checksum is the CRC-32 of the key and of the value before
  * it: a row that was damaged, or copied to another key, is never taken for a high-water mark.
+ *
+ * Version 1 had no rows `c`, and the first four reasons of gaps only; its rows are good as they are.
  */
 
 import { crc32 } from 'node:zlib';
 import { maxRemaining, maxSequenceNumber } from '../../core/counter-word.js';
-import type { Gap, GapReason, LedgerEntry } from '../../core/ledger.js';
+import type { CompleteMark, Gap, GapReason, LedgerEntry } from '../../core/ledger.js';
 import { gapReasons } from '../../core/ledger.js';
 import { TidemarkError } from '../../errors.js';
+import { isCompleteUpTo } from '../complete-marks.js';
 
 /** The version of the table above. It rises with every change that an older program would misread. */
-export const schemaVersion = 1;
+export const schemaVersion = 2;
 /** Most bytes of a conversation or a history; LMDB allows keys of 1,978 bytes, and a gap's key has 14 more. */
 export const maxNameBytes = 1_900;
 
@@ -35,10 +39,18 @@ const wide = 6;
 const checksumBytes = 4;
 const entryBytes = 1 + 3 * wide + 2 + wide + checksumBytes;
 const gapBytes = 2 + 2 * wide + checksumBytes;
+const markBytes = 1 + wide + checksumBytes;
 const generationBytes = wide + checksumBytes;
 
 /** Numbers of the reasons on disk. They never change; new ones are added at the end. */
-const reasonsByNumber: readonly GapReason[] = ['history_lost', 'word_lost', 'reply_lost', 'abandoned'];
+const reasonsByNumber: readonly GapReason[] = [
+  'history_lost',
+  'word_lost',
+  'reply_lost',
+  'abandoned',
+  'unclaimed',
+  'lease_expired',
+];
 
 /** A row that Tidemark cannot have written. */
 export interface CorruptRow {
@@ -53,6 +65,10 @@ export function isCorrupt(row: object): row is CorruptRow {
 
 export function entryKey(conversation: string): Buffer {
   return nameKey('e', conversation);
+}
+
+export function markKey(conversation: string): Buffer {
+  return nameKey('c', conversation);
 }
 
 export function historyKey(history: string): Buffer {
@@ -153,6 +169,23 @@ export function isGapKey(conversation: string, key: Buffer): boolean {
   return key.length === gapPrefix(conversation).length + 2 * wide;
 }
 
+export function encodeMark(key: Buffer, completeUpTo: number): Buffer {
+  const row = Buffer.allocUnsafeSlow(markBytes);
+  row.writeUInt8(rowFormat, 0);
+  row.writeUIntBE(completeUpTo, 1, wide);
+  return sealed(key, row);
+}
+
+/** The complete mark of a row, or what is wrong with it. */
+export function decodeMark(key: Buffer, conversation: string, row: Buffer): CompleteMark | CorruptRow {
+  const damage = damageOf(key, row, markBytes);
+  if (damage !== undefined) return damage;
+  const completeUpTo = row.readUIntBE(1, wide);
+  return isCompleteUpTo(completeUpTo)
+    ? { conversation, completeUpTo }
+    : { found: `complete up to ${completeUpTo}` };
+}
+
 export function encodeGeneration(key: Buffer, generation: number): Buffer {
   const row = Buffer.allocUnsafeSlow(generationBytes);
   row.writeUIntBE(generation, 0, wide);
@@ -172,7 +205,7 @@ export function corruptRow(what: string, row: CorruptRow, conversation?: string)
   return new TidemarkError('ledger_corrupt', text, conversation === undefined ? {} : { conversation });
 }
 
-function nameKey(kind: 'e' | 'h', name: string): Buffer {
+function nameKey(kind: 'c' | 'e' | 'h', name: string): Buffer {
   const key = Buffer.from(kind + name);
   checkName(key.length - 1, name);
   return key;

@@ -1,6 +1,7 @@
 import type { CounterWord } from '../../core/counter-word.js';
 import { ceilingOf } from '../../core/counter-word.js';
 import type {
+  CompleteMark,
   Gap,
   Ledger,
   LedgerEntry,
@@ -13,6 +14,7 @@ import { gapReasons } from '../../core/ledger.js';
 import { decideReservation } from '../../core/recovery.js';
 import { compareUtf8 } from '../../core/utf8.js';
 import { TidemarkError } from '../../errors.js';
+import { checkCompleteMarks } from '../complete-marks.js';
 
 /**
  * A ledger in memory: the reference model that the real ones are tested against. It survives nothing; use it in tests.
@@ -30,6 +32,7 @@ export class MemoryLedger implements Ledger {
   readonly #generations = new Map<string, number>();
   readonly #entries = new Map<string, LedgerEntry>();
   readonly #gaps = new Map<string, Map<string, Gap>>();
+  readonly #completeMarks = new Map<string, number>();
   #closed = false;
 
   /** @param nowMs - the ledger's clock, milliseconds since 1970; the system's by default */
@@ -103,6 +106,20 @@ export class MemoryLedger implements Ledger {
       .filter((gap) => gap.last >= range.from && gap.first <= range.to)
       .sort((a, b) => a.first - b.first || a.last - b.last)
       .slice(0, range.limit);
+  }
+
+  async completeMarks(conversations: readonly string[]): Promise<readonly (number | undefined)[]> {
+    this.#check();
+    return conversations.map((conversation) => this.#completeMarks.get(conversation));
+  }
+
+  async raiseCompleteMarks(marks: readonly CompleteMark[]): Promise<void> {
+    this.#check();
+    checkCompleteMarks(marks);
+    for (const { conversation, completeUpTo } of marks) {
+      const known = this.#completeMarks.get(conversation) ?? 0;
+      this.#completeMarks.set(conversation, Math.max(known, completeUpTo));
+    }
   }
 
   onNotice(_listener: (notice: LedgerNotice) => void): void {}

@@ -1,6 +1,7 @@
 import type { CounterWord } from '../../core/counter-word.js';
 import { ceilingOf, maxSequenceNumber } from '../../core/counter-word.js';
 import type {
+  CompleteMark,
   Gap,
   Ledger,
   LedgerEntry,
@@ -10,6 +11,8 @@ import type {
   ReserveRequest,
 } from '../../core/ledger.js';
 import { TidemarkError } from '../../errors.js';
+import { checkCompleteMarks } from '../complete-marks.js';
+import { findMarks, raiseMarks } from './complete-marks.js';
 import { Connections, type Session } from './connections.js';
 import { assignGeneration, findGeneration } from './generations.js';
 import { Health } from './health.js';
@@ -159,6 +162,24 @@ export class MySqlLedger implements Ledger {
     });
   }
 
+  completeMarks(conversations: readonly string[]): Promise<readonly (number | undefined)[]> {
+    return this.#call('read', async () => {
+      for (const conversation of conversations) checkKey(conversation);
+      const marks = await this.#connections.use((session) => findMarks(session, conversations));
+      return conversations.map((conversation) => marks.get(conversation));
+    });
+  }
+
+  raiseCompleteMarks(marks: readonly CompleteMark[]): Promise<void> {
+    return this.#call('write', async () => {
+      if (marks.length === 0) return;
+      for (const { conversation } of marks) checkKey(conversation);
+      checkCompleteMarks(marks);
+      const ordered = [...marks].sort(byConversation);
+      await inTransaction(this.#connections, (session) => raiseMarks(session, ordered));
+    });
+  }
+
   onNotice(listener: (notice: LedgerNotice) => void): void {
     this.#health.listen(listener);
   }
@@ -232,8 +253,12 @@ function* keysOf(items: readonly { readonly conversation: string }[]): Generator
 }
 
 function byConversationThenFirst(a: NewGap, b: NewGap): number {
-  if (a.conversation !== b.conversation) return a.conversation < b.conversation ? -1 : 1;
-  return a.first - b.first || a.last - b.last;
+  return byConversation(a, b) || a.first - b.first || a.last - b.last;
+}
+
+function byConversation(a: { readonly conversation: string }, b: { readonly conversation: string }): number {
+  if (a.conversation === b.conversation) return 0;
+  return a.conversation < b.conversation ? -1 : 1;
 }
 
 function checkKey(conversation: string): void {

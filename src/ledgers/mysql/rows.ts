@@ -1,15 +1,18 @@
 /** Rows of the tables, read with suspicion: whatever cannot have been written by Tidemark is corrupt. */
 
 import { maxSequenceNumber } from '../../core/counter-word.js';
-import type { Gap, GapReason, LedgerEntry } from '../../core/ledger.js';
+import type { CompleteMark, Gap, GapReason, LedgerEntry } from '../../core/ledger.js';
 import { gapReasons } from '../../core/ledger.js';
 import { TidemarkError } from '../../errors.js';
+import { isCompleteUpTo } from '../complete-marks.js';
 import type { Row } from './connections.js';
 
 /** The columns of an entry, in the order that {@link entryOf} reads them. */
 export const entryColumns = 'conversation, `ceiling`, `floor`, generation, block_size, reserved_at_ms';
 /** The columns of a gap, in the order that {@link gapOf} reads them. */
 export const gapColumns = 'first_number, last_number, reason, generation, recorded_at_ms';
+/** The columns of a complete mark, in the order that {@link soundMarkOf} reads them. */
+export const markColumns = 'conversation, complete_up_to';
 /** The server's clock when it looks, in milliseconds since 1970. SYSDATE is read after a lock wait, NOW before it. */
 export const clockMs = 'CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)';
 
@@ -65,6 +68,15 @@ export function gapOf(conversation: string, row: Row): Gap {
     };
   }
   throw corrupt(conversation, `a row of it in tidemark_gaps has ${row.map(String).join(', ')}`);
+}
+
+/** The complete mark of a row. Throws `ledger_corrupt` for one that cannot be used. */
+export function soundMarkOf(row: Row): CompleteMark {
+  const [key, completeUpTo] = row;
+  const conversation = String(key);
+  if (isCompleteUpTo(completeUpTo)) return { conversation, completeUpTo };
+  const text = `its row in tidemark_complete_marks has complete_up_to ${String(completeUpTo)}`;
+  throw corrupt(conversation, text);
 }
 
 function corrupt(conversation: string, what: string): TidemarkError {

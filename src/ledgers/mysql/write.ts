@@ -64,7 +64,8 @@ function valuesOf(entry: LedgerEntry): readonly unknown[] {
   ];
 }
 
-function* slices<T>(items: readonly T[]): Generator<readonly T[]> {
+/** Items in the portions that one statement takes. */
+export function* slices<T>(items: readonly T[]): Generator<readonly T[]> {
   for (let from = 0; from < items.length; from += maxKeysPerStatement)
     yield items.slice(from, from + maxKeysPerStatement);
 }
