@@ -5,8 +5,8 @@ import ts from 'typescript';
 import { describe, expect, test } from 'vitest';
 import { repositoryRoot } from '../support/compiled.js';
 
-const index = path.join(repositoryRoot, 'src/index.ts');
-const program = ts.createProgram([index], {
+const entries = ['src/index.ts', 'src/reader/index.ts'].map((file) => path.join(repositoryRoot, file));
+const program = ts.createProgram(entries, {
   target: ts.ScriptTarget.ES2023,
   module: ts.ModuleKind.NodeNext,
   strict: true,
@@ -14,8 +14,8 @@ const program = ts.createProgram([index], {
   types: ['node'],
 });
 const checker = program.getTypeChecker();
-const named = checker
-  .getExportsOfModule(checker.getSymbolAtLocation(program.getSourceFile(index)!)!)
+const named = entries
+  .flatMap((entry) => checker.getExportsOfModule(checker.getSymbolAtLocation(program.getSourceFile(entry)!)!))
   .map(
     (symbol) =>
       [symbol.name, symbol.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(symbol) : symbol] as const,
