@@ -38,6 +38,7 @@ export const errorCodes = {
   overloaded: { retryable: true, exitStatus: 3 },
   deadline_exceeded: { retryable: true, exitStatus: 3 },
   aborted: { retryable: false, exitStatus: 130 },
+  lease_expired: { retryable: false, exitStatus: 5 },
   exhausted: { retryable: false, exitStatus: 5 },
   closed: { retryable: false, exitStatus: 4 },
   internal: { retryable: false, exitStatus: 70 },

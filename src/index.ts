@@ -10,12 +10,15 @@ export {
 export type { CounterStore } from './core/counter-store.js';
 export type { CounterWord } from './core/counter-word.js';
 export type { EventListener, TidemarkEvent } from './core/events.js';
-export type { Gap, GapReason, Ledger, LedgerEntry, NewGap } from './core/ledger.js';
+export type { Explanation } from './core/explanations.js';
+export type { CompleteMark, Gap, GapReason, Ledger, LedgerEntry, NewGap } from './core/ledger.js';
 export { gapReasons } from './core/ledger.js';
 export type { Inspection, RecoveryReport } from './core/lookups.js';
-export type { CallOptions, GeneratorOptions } from './core/options.js';
+export type { CallOptions, GeneratorOptions, MessageIdOptions } from './core/options.js';
+export type { MessageNumber } from './core/receipts.js';
 export type { ReservationPolicy } from './core/reservation-policy.js';
 export { defaultReservationPolicy } from './core/reservation-policy.js';
+export { TrackedTake } from './core/tracked-take.js';
 export { MemoryCounterStore } from './counters/memory/memory-counter-store.js';
 export { RedisCounterStore, type RedisCounterStoreOptions } from './counters/redis/redis-counter-store.js';
 export { type ErrorCode, type ErrorCodeInfo, errorCodes, TidemarkError } from './errors.js';

@@ -57,7 +57,7 @@ export class CallDeadlines {
     }
     // The take that serves them goes on; their numbers are recorded as abandoned.
     for (const call of state.served) {
-      if (!call.settled && call.deadlineMs <= nowMs) call.fail(this.#timeoutError(call, state));
+      if (!call.ended && call.deadlineMs <= nowMs) call.fail(this.#timeoutError(call, state));
     }
   }
 }

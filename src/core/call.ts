@@ -6,53 +6,70 @@ export interface SequenceRange {
   readonly last: number;
 }
 
-/** One call for numbers, from its start until its promise is settled. A link of its conversation's {@link CallQueue}. */
+/** What a call asks for beside numbers. */
+export interface CallClaim {
+  /** The number is kept under this id; if there is one already, the call gets that. */
+  readonly messageId: string | undefined;
+  /** The numbers are open until they are settled. */
+  readonly tracked: boolean;
+}
+
+/**
+ * Is given the first and the last number, whether an earlier call with the same message id took them, and if they are
+ * tracked whether they are open.
+ */
+export type OnDelivered = (first: number, last: number, repeated: boolean, open: boolean) => void;
+
+/** One call for numbers, from its start until its promise is. A link of its conversation's {@link CallQueue}. */
 export class Call {
   readonly count: number;
   readonly deadlineMs: number;
-  readonly #resolve: (first: number, last: number) => void;
+  /** Undefined for most calls. */
+  readonly claim: CallClaim | undefined;
+  readonly #resolve: OnDelivered;
   readonly #reject: (error: TidemarkError) => void;
-  readonly #onSettled: () => void;
+  readonly #onEnded: () => void;
   #unlisten: (() => void) | undefined;
-  settled = false;
+  ended = false;
   next: Call | undefined;
   previous: Call | undefined;
 
-  /** @param resolve - is given the first and the last number */
   constructor(
     count: number,
+    claim: CallClaim | undefined,
     deadlineMs: number,
-    resolve: (first: number, last: number) => void,
+    resolve: OnDelivered,
     reject: (error: TidemarkError) => void,
-    onSettled: () => void,
+    onEnded: () => void,
   ) {
     this.count = count;
+    this.claim = claim;
     this.deadlineMs = deadlineMs;
     this.#resolve = resolve;
     this.#reject = reject;
-    this.#onSettled = onSettled;
+    this.#onEnded = onEnded;
   }
 
-  /** Calls back when the signal aborts, until the call is settled. */
+  /** Calls back when the signal aborts, until the call has ended. */
   listen(signal: AbortSignal, onAbort: () => void): void {
     signal.addEventListener('abort', onAbort, { once: true });
     this.#unlisten = () => signal.removeEventListener('abort', onAbort);
   }
 
-  deliver(first: number): void {
-    this.#settle();
-    this.#resolve(first, first + this.count - 1);
+  deliver(first: number, repeated = false, open = true): void {
+    this.#end();
+    this.#resolve(first, first + this.count - 1, repeated, open);
   }
 
   fail(error: TidemarkError): void {
-    this.#settle();
+    this.#end();
     this.#reject(error);
   }
 
-  #settle(): void {
-    this.settled = true;
+  #end(): void {
+    this.ended = true;
     this.#unlisten?.();
-    this.#onSettled();
+    this.#onEnded();
   }
 }
 

@@ -11,10 +11,12 @@ const noCalls: readonly Call[] = Object.freeze([]);
  *
  * - *waiting* calls are those that no take under way serves yet.
  * - *taking*: a take under way serves the calls in `served`; there is at most one, so order of arrival is order of numbers.
- * - *parked*: no take is sent until it has its next block, or until the gap that a lost take may have left is recorded.
+ * - *parked*: no take is sent until it has its next block, or until the gap that a lost take may have left is recorded, or
+ *   until its tracking has begun.
  */
 export class ConversationState {
   readonly key: string;
+  readonly type: string;
   /** How large its blocks are. */
   readonly policy: ReservationPolicy;
   readonly waiting = new CallQueue();
@@ -25,6 +27,8 @@ export class ConversationState {
   awaitingBlock = false;
   /** Parked until the gap behind a lost take is recorded. */
   awaitingRecord = false;
+  /** Parked until its tracking has begun in this history. */
+  awaitingTracking = false;
   /** True while it stands in the queue for the next batch. */
   queued = false;
   /** True while a reservation for it is queued or under way. */
@@ -42,14 +46,15 @@ export class ConversationState {
   /** Up to where this process extended the word without the ledger; undefined when the ledger knows all. */
   unbackedCeiling: number | undefined;
 
-  constructor(key: string, policy: ReservationPolicy) {
+  constructor(key: string, type: string, policy: ReservationPolicy) {
     this.key = key;
+    this.type = type;
     this.policy = policy;
     this.blockSize = policy.kind === 'fixed' ? policy.size : policy.initial;
   }
 
   get parked(): boolean {
-    return this.awaitingBlock || this.awaitingRecord;
+    return this.awaitingBlock || this.awaitingRecord || this.awaitingTracking;
   }
 
   /** Whether a word with so much left needs its next block: less than half of one, or less than one where that was late. */
@@ -85,16 +90,16 @@ export class ConversationState {
     this.taking = false;
   }
 
-  /** Ends the take under way; calls that it did not settle wait again, before all others. */
+  /** Ends the take under way; calls that it did not end wait again, before all others. */
   endTake(): void {
-    this.waiting.unshiftAll(this.served.filter((call) => !call.settled));
+    this.waiting.unshiftAll(this.served.filter((call) => !call.ended));
     this.endServedTake();
   }
 
   /** Fails every call, also those that a take under way serves. */
   failAll(error: TidemarkError): void {
     this.failWaiting(error);
-    for (const call of this.served) if (!call.settled) call.fail(error);
+    for (const call of this.served) if (!call.ended) call.fail(error);
   }
 
   /** Fails the calls that wait, or those of them that `which` picks. */
@@ -148,7 +153,7 @@ export class ConversationStates {
     const known = this.#inUse.get(key);
     if (known !== undefined) return known;
     // The policy is asked for before anything is taken: it may be a caller's function, and may throw.
-    const state = new ConversationState(key, this.#policyFor(key, type));
+    const state = new ConversationState(key, type, this.#policyFor(key, type));
     this.#inUse.set(key, state);
     return state;
   }

@@ -32,6 +32,35 @@ export interface CounterStore {
   /** Reads words of distinct conversations and changes nothing. */
   read(epoch: Epoch, conversations: readonly string[]): Promise<ReadReply>;
 
+  /**
+   * Puts receipts back that may have been lost with an earlier history. One that is there stays as it is.
+   *
+   * Like the operations on open takes below, it may be run again at any time: there is no lost reply.
+   */
+  restoreReceipts(epoch: Epoch, receipts: readonly Receipt[]): Promise<RestoreReply>;
+
+  /**
+   * Begins to track takes of conversations in this history. What lies above the complete mark may have been open in an
+   * earlier one: it is held open for one lease, so that its holders can open it again (I11). Does nothing where the
+   * conversation is tracked already.
+   */
+  track(epoch: Epoch, requests: readonly TrackRequest[], leaseMs: number): Promise<TrackReply>;
+
+  /** What is open in conversations, from the lowest number on. */
+  readOpen(epoch: Epoch, conversations: readonly string[]): Promise<OpenReply>;
+
+  /**
+   * Opens takes again that are missing but still held, see {@link track}, each for what is left of its lease. With `renew`,
+   * also gives those that are open a new lease.
+   */
+  reopen(epoch: Epoch, takes: readonly OpenTake[], renew: boolean): Promise<ReopenReply>;
+
+  /** Ends open takes, which the numbers name that they begin with. */
+  settle(epoch: Epoch, takes: readonly TakeName[]): Promise<FlagsReply>;
+
+  /** Removes open takes whose lease has ended, exactly as they were read: one with a new lease stays. */
+  expire(epoch: Epoch, takes: readonly ExpiredTake[]): Promise<FlagsReply>;
+
   /** Removes up to `limit` words and returns them, so that what is left of their blocks can be handed back. */
   drain?(epoch: Epoch, limit: number): Promise<readonly DrainedWord[]>;
 
@@ -62,8 +91,32 @@ export interface Epoch {
 export interface TakeRequest {
   /** Key of the conversation. */
   readonly conversation: string;
-  /** How many numbers, 1 to 1,000. */
+  /** How many numbers, 1 to 1,000, if no message id among the claims has its number already. */
   readonly count: number;
+  /** Calls that leave something in the store beside the word; undefined when none does. */
+  readonly claims?: Claims;
+}
+
+/** What some calls of a take ask for beside numbers. It happens in the same atomic step (I10). */
+export interface Claims {
+  /** How long receipts are kept, in milliseconds. */
+  readonly receiptTtlMs: number;
+  /** How long takes stay open, in milliseconds. */
+  readonly leaseMs: number;
+  /** In order of arrival. No message id twice. */
+  readonly calls: readonly Claim[];
+}
+
+/** One call that asks for a receipt, or to be tracked, or both. */
+export interface Claim {
+  /** How many numbers of the request are for calls before it. */
+  readonly offset: number;
+  /** How many are for this one; 1 with a message id. */
+  readonly count: number;
+  /** If its receipt is there, no number is taken for this call. */
+  readonly messageId: string | undefined;
+  /** The numbers are open until they are settled. */
+  readonly tracked: boolean;
 }
 
 export type TakeReply =
@@ -79,23 +132,41 @@ export type TakeReply =
   /** The take may have run, and its numbers cannot be found out. It will not run any more. */
   | { readonly status: 'lost'; readonly cause: unknown };
 
+/** In each, `claims` has one result per claim of the request; undefined when it had none. */
 export type TakeResult =
-  /** The numbers `word.last − count + 1 … word.last` are the caller's; `word` is what it left. */
-  | { readonly status: 'taken'; readonly word: CounterWord }
+  /** The numbers up to `word.last` are the caller's, as many as it asked for less those repeated; `word` is what it left. */
+  | { readonly status: 'taken'; readonly word: CounterWord; readonly claims?: readonly ClaimResult[] }
   /** The block cannot give that many; nothing was taken. */
-  | { readonly status: 'short'; readonly word: CounterWord }
+  | { readonly status: 'short'; readonly word: CounterWord; readonly claims?: readonly ClaimResult[] }
+  /** Every message id has its number already, and nothing else was asked for. */
+  | { readonly status: 'repeated'; readonly claims: readonly ClaimResult[] }
+  /** Tracking has not begun in this history; nothing was taken. */
+  | { readonly status: 'untracked' }
   | MissingWord
+  | CorruptWord;
+
+/** A message id that has its number already, or whose receipt makes no sense; for anything else `fresh`. */
+export type ClaimResult =
+  | { readonly status: 'fresh' }
+  | {
+      readonly status: 'repeated';
+      readonly number: number;
+      /** Of a tracked one: whether its take is open, with a new lease now. Undefined when nothing was taken. */
+      readonly open?: boolean;
+    }
   | CorruptWord;
 
 export interface MissingWord {
   readonly status: 'missing';
+  readonly claims?: readonly ClaimResult[];
 }
 
-/** The key holds something that is not a counter word. It was left as it is. */
+/** The key holds something that Tidemark has not written. It was left as it is. */
 export interface CorruptWord {
   readonly status: 'corrupt';
   /** What was found, for the error message. */
   readonly found: string;
+  readonly claims?: readonly ClaimResult[];
 }
 
 /** The numbers `start + 1 … end`. */
@@ -138,6 +209,83 @@ export type ReadResult =
   | { readonly status: 'present'; readonly word: CounterWord }
   | MissingWord
   | CorruptWord;
+
+/** What remembers the number of a message id. */
+export interface Receipt {
+  readonly conversation: string;
+  readonly messageId: string;
+  readonly number: number;
+  /** How much longer it is kept, in milliseconds. */
+  readonly ttlMs: number;
+}
+
+export type RestoreReply =
+  /** The number of each message id now: the receipt's own, or another that it was given meanwhile. 0 for a corrupt one. */
+  | { readonly status: 'done'; readonly numbers: readonly number[] }
+  | { readonly status: 'stale'; readonly history: string };
+
+export interface TrackRequest {
+  readonly conversation: string;
+  /** The complete mark: nothing up to it is open. */
+  readonly completeUpTo: number;
+}
+
+export type TrackReply =
+  | {
+      readonly status: 'done';
+      readonly results: readonly ({ readonly status: 'tracked' } | MissingWord | CorruptWord)[];
+    }
+  | { readonly status: 'stale'; readonly history: string };
+
+/** A tracked take that was not ended yet is named by its conversation and the first of its numbers. */
+export interface TakeName {
+  readonly conversation: string;
+  readonly first: number;
+}
+
+/** A tracked take that its holder has not ended yet. */
+export interface OpenTake extends TakeName {
+  readonly last: number;
+  /** How much longer it is open, in milliseconds. */
+  readonly leaseMs: number;
+}
+
+/** An open take whose lease has ended, as it was read. */
+export interface ExpiredTake extends TakeName {
+  readonly last: number;
+  /** How the store wrote it. */
+  readonly written: string;
+}
+
+export type OpenReply =
+  | { readonly status: 'done'; readonly results: readonly OpenResult[] }
+  | { readonly status: 'stale'; readonly history: string };
+
+export type OpenResult =
+  | {
+      readonly status: 'tracked';
+      readonly word: CounterWord;
+      /** Where the lowest open take begins, expired or not; undefined when nothing is open. */
+      readonly firstOpen: number | undefined;
+      /** Open takes whose lease has ended, if they are the lowest ones; at most 100. */
+      readonly expired: readonly ExpiredTake[];
+    }
+  /** Tracking has not begun in this history. */
+  | { readonly status: 'untracked'; readonly word: CounterWord }
+  | MissingWord
+  | CorruptWord;
+
+export type ReopenReply =
+  | { readonly status: 'done'; readonly results: readonly ReopenResult[] }
+  | { readonly status: 'stale'; readonly history: string };
+
+/** `open`: it was. `reopened`: it was held. `gone`: it is neither. `untracked`: tracking has not begun in this history. */
+export type ReopenResult = 'open' | 'reopened' | 'gone' | 'untracked';
+
+/** For each take whether it was open until now. */
+export type FlagsReply =
+  | { readonly status: 'done'; readonly flags: readonly boolean[] }
+  | { readonly status: 'stale'; readonly history: string };
 
 export interface DrainedWord {
   readonly conversation: string;

@@ -19,7 +19,7 @@ export class Epochs {
   readonly #ledger: Ledger;
   readonly #clock: Clock;
   readonly #emit: EventListener;
-  readonly #onKnown: () => void;
+  readonly #onKnown: (epoch: Epoch) => void;
   #current: Epoch | undefined;
   #inquiring = false;
   #failures = 0;
@@ -35,7 +35,7 @@ export class Epochs {
     clock: Clock;
     emit: EventListener;
     /** Called each time the epoch is known (again). */
-    onKnown: () => void;
+    onKnown: (epoch: Epoch) => void;
   }) {
     this.#counters = parts.counters;
     this.#ledger = parts.ledger;
@@ -93,7 +93,7 @@ export class Epochs {
     this.trouble = undefined;
     this.#emit({ type: 'generation', ...epoch });
     this.#sweepBefore(epoch.generation);
-    this.#onKnown();
+    this.#onKnown(epoch);
   }
 
   /** Words of earlier generations can never be reached again (I4); they only take memory. */

@@ -43,6 +43,18 @@ export type TidemarkEvent =
       readonly value: string;
       readonly advice: string;
     }
+  /** A new history was met, and so many of this process' latest receipts are certainly in it. */
+  | { readonly type: 'receipts_restored'; readonly generation: number; readonly receipts: number }
+  /** A receipt was lost with its history, and the message id got a second number before it could be put back. */
+  | {
+      readonly type: 'receipt_lost';
+      readonly conversation: string;
+      readonly messageId: string;
+      /** What this process gave to the message id. */
+      readonly number: number;
+      /** What it has now; 0 when the receipt makes no sense. */
+      readonly newNumber: number;
+    }
   /** Words of earlier generations were deleted from the counter store. */
   | { readonly type: 'swept'; readonly generation: number; readonly words: number };
 

@@ -1,4 +1,5 @@
 import { backoffMs } from './backoff.js';
+import type { SequenceRange } from './call.js';
 import type { Clock } from './clock.js';
 import type { ConversationState, ConversationStates } from './conversation-state.js';
 import type { CounterStore, Epoch, ReadResult } from './counter-store.js';
@@ -9,7 +10,7 @@ import type { Ledger, LedgerEntry, NewGap } from './ledger.js';
 /** Delay between tries to record gaps: doubles from the first to the second, in milliseconds. */
 const firstRetryMs = 10;
 const maxRetryMs = 1_000;
-/** With so many abandoned ranges waiting to be recorded, conversations that abandon more wait with them. */
+/** With so many ranges waiting to be recorded, conversations that leave more wait with them. */
 const maxWaiting = 10_000;
 
 /**
@@ -23,7 +24,7 @@ export class GapRecorder {
   readonly #states: ConversationStates;
   readonly #emit: EventListener;
   readonly #onRecorded: (state: ConversationState) => void;
-  #abandoned: NewGap[] = [];
+  #left: NewGap[] = [];
   /** Conversations that wait because too much waits to be recorded. */
   #held: ConversationState[] = [];
   #recording: Promise<void> | undefined;
@@ -58,20 +59,22 @@ export class GapRecorder {
     void recording.finally(() => this.#recordings.delete(recording));
   }
 
-  /** Numbers nobody received and nobody will: certain, so the conversation does not wait for the record. */
-  abandoned(state: ConversationState, first: number, last: number, epoch: Epoch): void {
-    this.#abandoned.push({
-      conversation: state.key,
-      first,
-      last,
-      reason: 'abandoned',
-      generation: epoch.generation,
-    });
-    if (this.#abandoned.length >= maxWaiting) {
+  /**
+   * Numbers whose caller gave up. Either nobody will ever have them, or the one who asks for their message again: nobody
+   * waits for the record.
+   */
+  left(
+    state: ConversationState,
+    { first, last }: SequenceRange,
+    reason: 'abandoned' | 'unclaimed',
+    epoch: Epoch,
+  ): void {
+    this.#left.push({ conversation: state.key, first, last, reason, generation: epoch.generation });
+    if (this.#left.length >= maxWaiting) {
       state.awaitingRecord = true;
       this.#held.push(state);
     }
-    this.#recording ??= this.#recordAbandoned();
+    this.#recording ??= this.#recordLeft();
   }
 
   /** One last try for what waits, then no more tries. */
@@ -124,10 +127,10 @@ export class GapRecorder {
     return gaps;
   }
 
-  async #recordAbandoned(): Promise<void> {
-    for (let failures = 0; this.#abandoned.length > 0; ) {
-      const gaps = this.#abandoned;
-      this.#abandoned = [];
+  async #recordLeft(): Promise<void> {
+    for (let failures = 0; this.#left.length > 0; ) {
+      const gaps = this.#left;
+      this.#left = [];
       try {
         await this.#ledger.recordGaps(gaps);
         failures = 0;
@@ -135,7 +138,7 @@ export class GapRecorder {
         this.#release(this.#held.splice(0));
       } catch {
         if (this.#closing) break;
-        this.#abandoned = [...gaps, ...this.#abandoned];
+        this.#left = [...gaps, ...this.#left];
         await this.#sleep(backoffMs(failures, firstRetryMs, maxRetryMs));
         failures += 1;
       }

@@ -15,7 +15,7 @@ export interface Ledger {
   /** Reserves a block for each of distinct conversations, in one durable transaction. One outcome per request. */
   reserve(requests: readonly ReserveRequest[]): Promise<readonly ReserveOutcome[]>;
 
-  /** Records gaps durably. Recording the same gap again changes nothing. */
+  /** Records gaps durably. Recording the same numbers with the same reason again changes nothing. */
   recordGaps(gaps: readonly NewGap[]): Promise<void>;
 
   /**

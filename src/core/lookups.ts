@@ -1,18 +1,13 @@
-import { TidemarkError } from '../errors.js';
-import { backoffMs } from './backoff.js';
-import type { Clock } from './clock.js';
 import type { CounterStore, Epoch, ReadResult } from './counter-store.js';
 import type { CounterWord } from './counter-word.js';
-import { asTidemarkError, type Epochs } from './epochs.js';
+import type { EpochCalls } from './epoch-calls.js';
+import type { Epochs } from './epochs.js';
 import type { EventListener } from './events.js';
 import type { Ledger, LedgerEntry, NewGap } from './ledger.js';
 import { installWindowMs } from './recovery.js';
 import type { ReservationPolicy } from './reservation-policy.js';
 import { corruptWord } from './takes.js';
 
-/** Delay between looks while the epoch is unknown or somebody else recovers: doubles from the first to the second, ms. */
-const firstRetryMs = 2;
-const maxRetryMs = 100;
 /** Words that one drain removes and hands back. */
 const drainBatch = 500;
 
@@ -49,22 +44,21 @@ interface Looked {
 export class Lookups {
   readonly #counters: CounterStore;
   readonly #ledger: Ledger;
-  readonly #clock: Clock;
   readonly #epochs: Epochs;
+  readonly #calls: EpochCalls;
   readonly #emit: EventListener;
-  #trouble: TidemarkError | undefined;
 
   constructor(parts: {
     counters: CounterStore;
     ledger: Ledger;
-    clock: Clock;
     epochs: Epochs;
+    calls: EpochCalls;
     emit: EventListener;
   }) {
     this.#counters = parts.counters;
     this.#ledger = parts.ledger;
-    this.#clock = parts.clock;
     this.#epochs = parts.epochs;
+    this.#calls = parts.calls;
     this.#emit = parts.emit;
   }
 
@@ -84,17 +78,15 @@ export class Lookups {
   }
 
   /** One takeover by hand, unless the word is there or there is nothing to take over. */
-  async recover(key: string, policy: ReservationPolicy, isOver: () => boolean): Promise<RecoveryReport> {
-    for (let looks = 0; !isOver(); looks += 1) {
-      const look = await this.#look(key, isOver);
+  recover(key: string, policy: ReservationPolicy, isOver: () => boolean): Promise<RecoveryReport> {
+    return this.#calls.run(isOver, async (epoch) => {
+      const look = await this.#tryLook(epoch, key);
+      if (look === undefined) return undefined;
       if (look.word !== undefined) return { recovered: false, last: look.word.last, gap: undefined };
       const [entry] = await this.#ledger.load([key]);
       if (entry === undefined) return { recovered: false, last: 0, gap: undefined };
-      const done = await this.#takeOver(key, policy, look);
-      if (done !== undefined) return done;
-      await this.#sleep(backoffMs(looks, firstRetryMs, maxRetryMs));
-    }
-    throw this.timeoutError();
+      return this.#takeOver(key, policy, look);
+    });
   }
 
   /** Removes every word and gives the unused rest of its block back to the ledger. */
@@ -106,14 +98,6 @@ export class Lookups {
       if (words.length === 0) return;
       await this.#ledger.handBack(epoch.generation, words);
     }
-  }
-
-  /** The error of a look that reached its deadline. */
-  timeoutError(timeoutMs?: number): TidemarkError {
-    const trouble = this.#epochs.trouble ?? this.#trouble;
-    if (trouble !== undefined) return trouble;
-    const within = timeoutMs === undefined ? 'its deadline' : `${timeoutMs} ms`;
-    return new TidemarkError('deadline_exceeded', `the stores did not answer within ${within}; try again`);
   }
 
   /** Undefined when somebody else was in between, or the look is too old by now. */
@@ -137,33 +121,14 @@ export class Lookups {
   }
 
   /** Looks until the epoch is known and the store answers for it. */
-  async #look(key: string, isOver: () => boolean): Promise<Looked> {
-    for (let failures = 0; !isOver(); failures += 1) {
-      const looked = await this.#tryLook(key);
-      if (looked !== undefined) return looked;
-      await this.#sleep(backoffMs(failures, firstRetryMs, maxRetryMs));
-    }
-    throw this.timeoutError();
+  #look(key: string, isOver: () => boolean): Promise<Looked> {
+    return this.#calls.run(isOver, (epoch) => this.#tryLook(epoch, key));
   }
 
-  async #tryLook(key: string): Promise<Looked | undefined> {
-    const epoch = this.#epochs.current;
-    if (epoch === undefined) return undefined;
-    try {
-      const reply = await this.#counters.read(epoch, [key]);
-      if (reply.status === 'done')
-        return { epoch, storeTimeMs: reply.storeTimeMs, word: intact(key, reply.results[0]!) };
-      this.#epochs.stale(epoch);
-    } catch (error) {
-      const trouble = asTidemarkError(error);
-      if (!trouble.retryable) throw trouble;
-      this.#trouble = trouble;
-    }
-    return undefined;
-  }
-
-  #sleep(delayMs: number): Promise<void> {
-    return new Promise((resolve) => this.#clock.setTimer(delayMs, resolve));
+  /** Undefined when the epoch has ended. */
+  async #tryLook(epoch: Epoch, key: string): Promise<Looked | undefined> {
+    const reply = this.#calls.unlessStale(epoch, await this.#counters.read(epoch, [key]));
+    return reply && { epoch, storeTimeMs: reply.storeTimeMs, word: intact(key, reply.results[0]!) };
   }
 }
 

@@ -1,6 +1,8 @@
 import { TidemarkError } from '../errors.js';
+import type { SequenceRange } from './call.js';
 import type { Clock } from './clock.js';
 import type { CounterStore } from './counter-store.js';
+import { maxSequenceNumber } from './counter-word.js';
 import type { EventListener } from './events.js';
 import type { Ledger } from './ledger.js';
 import { defaultReservationPolicy, maxBlockSize, type ReservationPolicy } from './reservation-policy.js';
@@ -9,6 +11,10 @@ import { defaultReservationPolicy, maxBlockSize, type ReservationPolicy } from '
 export const maxCountPerCall = 1_000;
 /** Longest deadline of a call, in milliseconds. */
 export const maxTimeoutMs = 600_000;
+/** Longest message id, in bytes of UTF-8. */
+export const maxMessageIdBytes = 255;
+/** A week. */
+const maxWindowMs = 604_800_000;
 
 /** How a generator is set up. Everything but the two stores has a default. */
 export interface GeneratorOptions {
@@ -43,6 +49,23 @@ export interface GeneratorOptions {
   readonly maxTakes?: number;
   /** Most conversations of which the process remembers the last number that it saw, 1,000 to 100,000,000; 100,000 by default. */
   readonly maxRemembered?: number;
+  /**
+   * How long a message id keeps its number, in milliseconds, 1,000 to 604,800,000 (a week); 600,000 (ten minutes) by
+   * default. The same in all processes.
+   */
+  readonly messageIdWindowMs?: number;
+  /** The same for conversation types. */
+  readonly messageIdWindowMsByType?: Readonly<Record<string, number>>;
+  /**
+   * Of how many of its latest message ids the process remembers the numbers, 0 to 1,000,000; 10,000 by default. After a
+   * failover it puts their receipts back where they were lost.
+   */
+  readonly maxRememberedReceipts?: number;
+  /**
+   * How long a tracked take stays open, in milliseconds, 1,000 to 3,600,000; 30,000 by default. The same in all processes:
+   * after a failover each of them waits one lease for the others' takes.
+   */
+  readonly leaseMs?: number;
   /** Is told what happens; see {@link TidemarkEvent}. */
   readonly onEvent?: EventListener;
   /** Time and scheduling; the system's by default. */
@@ -57,6 +80,12 @@ export interface CallOptions {
   readonly timeoutMs?: number;
 }
 
+/** Options of a call for the number of a message. */
+export interface MessageIdOptions extends CallOptions {
+  /** Any text of 1 to 255 bytes of UTF-8 that is the same when the message is sent again. */
+  readonly messageId: string;
+}
+
 /** The options with every default filled in. */
 export interface ResolvedOptions {
   readonly timeoutMs: number;
@@ -67,6 +96,9 @@ export interface ResolvedOptions {
   readonly maxBatch: number;
   readonly maxTakes: number;
   readonly maxRemembered: number;
+  readonly messageIdWindowMs: (type: string) => number;
+  readonly maxRememberedReceipts: number;
+  readonly leaseMs: number;
 }
 
 /** Checks the options and fills in the defaults. */
@@ -95,6 +127,14 @@ export function resolveOptions(options: GeneratorOptions): ResolvedOptions {
     maxBatch: checkInteger('maxBatch', options.maxBatch ?? 250, 1, 1_000),
     maxTakes: checkInteger('maxTakes', options.maxTakes ?? 4, 1, 8),
     maxRemembered: checkInteger('maxRemembered', options.maxRemembered ?? 100_000, 1_000, 100_000_000),
+    messageIdWindowMs: resolveWindows(options),
+    maxRememberedReceipts: checkInteger(
+      'maxRememberedReceipts',
+      options.maxRememberedReceipts ?? 10_000,
+      0,
+      1_000_000,
+    ),
+    leaseMs: checkInteger('leaseMs', options.leaseMs ?? 30_000, 1_000, 3_600_000),
   };
 }
 
@@ -103,10 +143,44 @@ export function checkTimeout(timeoutMs: number): number {
   return checkInteger('timeoutMs', timeoutMs, 1, maxTimeoutMs);
 }
 
+/** Refuses everything but a message id. */
+export function checkMessageId(messageId: unknown): string {
+  if (typeof messageId !== 'string') throw invalid(`messageId must be a string, got ${typeof messageId}`);
+  if (!messageId.isWellFormed()) throw invalid('messageId has a lone surrogate; it is not valid Unicode');
+  // A UTF-16 unit takes at most three bytes, so shorter ids need no count.
+  const fits =
+    messageId.length * 3 <= maxMessageIdBytes ||
+    (messageId.length <= maxMessageIdBytes && Buffer.byteLength(messageId) <= maxMessageIdBytes);
+  if (messageId !== '' && fits) return messageId;
+  throw invalid(`messageId must have 1 to ${maxMessageIdBytes} bytes of UTF-8`);
+}
+
+/** A range has no receipt: a caller who thinks otherwise would burn numbers with every retry. */
+export function checkNoMessageId(options: object | undefined): void {
+  if (options === undefined || (options as Partial<MessageIdOptions>).messageId === undefined) return;
+  throw invalid('only next and take for one number know a messageId; call next for each message');
+}
+
+/** Refuses everything but the numbers of one take. */
+export function checkTakeRange(range: SequenceRange): SequenceRange {
+  const first = checkInteger('first', range?.first, 1, maxSequenceNumber);
+  const most = Math.min(first + maxCountPerCall - 1, maxSequenceNumber);
+  return { first, last: checkInteger('last', range.last, first, most) };
+}
+
 /** Refuses everything but an integer from `min` to `max`. */
 export function checkInteger(name: string, value: unknown, min: number, max: number): number {
   if (Number.isInteger(value) && (value as number) >= min && (value as number) <= max) return value as number;
   throw invalid(`${name} must be an integer from ${min} to ${max}, got ${String(value)}`);
+}
+
+function resolveWindows(options: GeneratorOptions): (type: string) => number {
+  const check = (name: string, windowMs: number) => checkInteger(name, windowMs, 1_000, maxWindowMs);
+  const windowMs = check('messageIdWindowMs', options.messageIdWindowMs ?? 600_000);
+  const byType = new Map<string, number>();
+  for (const [type, of] of Object.entries(options.messageIdWindowMsByType ?? {}))
+    byType.set(type, check(`messageIdWindowMsByType.${type}`, of));
+  return (type) => byType.get(type) ?? windowMs;
 }
 
 function askFor(

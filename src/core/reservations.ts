@@ -133,7 +133,7 @@ export class Reservations {
   }
 
   /** Resolves when no reservation is queued or under way. */
-  async settled(): Promise<void> {
+  async idle(): Promise<void> {
     if (this.#underWay > 0 || this.#hasWishes) {
       await new Promise<void>((resolve) => (this.#idle = resolve));
     }
@@ -199,7 +199,7 @@ export class Reservations {
     }
     const reserved: Reserved[] = [];
     wishes.forEach((wish, index) => {
-      const grant = this.#settle(wish, outcomes[index]!);
+      const grant = this.#grantAfter(wish, outcomes[index]!);
       if (grant !== undefined) reserved.push({ wish, grant });
     });
     return reserved;
@@ -217,7 +217,7 @@ export class Reservations {
   }
 
   /** What the ledger said about one wish; the grant that follows from it, if any. */
-  #settle(wish: Wish, outcome: ReserveOutcome): Grant | undefined {
+  #grantAfter(wish: Wish, outcome: ReserveOutcome): Grant | undefined {
     const { state, look } = wish;
     switch (outcome.status) {
       case 'reserved':

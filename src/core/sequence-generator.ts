@@ -1,40 +1,25 @@
-import type { TidemarkError } from '../errors.js';
-import { Call, type SequenceRange } from './call.js';
-import { CallDeadlines } from './call-deadlines.js';
-import {
-  aborted,
-  checkConversation,
-  closed,
-  deadlineExceeded,
-  outOfReach,
-  overloaded,
-} from './call-errors.js';
+import type { OnDelivered, SequenceRange } from './call.js';
+import { checkConversation } from './call-errors.js';
 import type { Clock } from './clock.js';
 import { type Conversation, conversation, groupChat, privateChat } from './conversation.js';
-import { type ConversationState, ConversationStates } from './conversation-state.js';
-import type { CounterStore } from './counter-store.js';
 import { maxSequenceNumber } from './counter-word.js';
-import { asTidemarkError, Epochs } from './epochs.js';
-import type { EventListener, TidemarkEvent } from './events.js';
-import { GapRecorder } from './gap-recorder.js';
-import type { Gap, Ledger, LedgerEntry } from './ledger.js';
-import { type Inspection, Lookups, type RecoveryReport } from './lookups.js';
+import { Engine } from './engine.js';
+import type { Explanation } from './explanations.js';
+import { gapRanges } from './gap-ranges.js';
+import type { Gap, LedgerEntry } from './ledger.js';
+import type { Inspection, RecoveryReport } from './lookups.js';
 import {
   type CallOptions,
   checkInteger,
-  checkTimeout,
+  checkMessageId,
+  checkNoMessageId,
+  checkTakeRange,
   type GeneratorOptions,
+  type MessageIdOptions,
   maxCountPerCall,
-  type ResolvedOptions,
-  resolveOptions,
 } from './options.js';
-import { Reservations } from './reservations.js';
-import { Takes } from './takes.js';
-
-/** Longest that `close` waits for takes and reservations under way, in milliseconds. */
-const closeTimeoutMs = 10_000;
-/** The same when the counter store is out of reach. */
-const closeTimeoutWhenDownMs = 250;
+import type { MessageNumber } from './receipts.js';
+import { TrackedTake } from './tracked-take.js';
 
 /**
  * Issues the sequence numbers of conversations: 1, 2, 3 … in each, never one twice, never backwards.
@@ -42,96 +27,36 @@ const closeTimeoutWhenDownMs = 250;
  * Every call is tried inside until its deadline; what stood in the way then is the code of its error.
  */
 export class SequenceGenerator {
-  readonly #counters: CounterStore;
-  readonly #ledger: Ledger;
-  readonly #clock: Clock;
-  readonly #options: ResolvedOptions;
-  readonly #listener: EventListener | undefined;
-  readonly #states: ConversationStates;
-  readonly #deadlines: CallDeadlines;
-  readonly #epochs: Epochs;
-  readonly #takes: Takes;
-  readonly #reservations: Reservations;
-  readonly #gapRecorder: GapRecorder;
-  readonly #lookups: Lookups;
-  readonly #onSettled = () => {
-    this.#calls -= 1;
-  };
-  #calls = 0;
-  /** Why the counter store is out of reach; undefined while it is not known to be. */
-  #disconnected: TidemarkError | undefined;
-  #closing: Promise<void> | undefined;
+  readonly #engine: Engine;
 
   /**
    * @param options - the two stores, and everything else by default; see {@link GeneratorOptions}
    * @throws TidemarkError `invalid_argument`
    */
   constructor(options: GeneratorOptions & { readonly clock: Clock }) {
-    this.#options = resolveOptions(options);
-    this.#counters = options.counters;
-    this.#ledger = options.ledger;
-    this.#clock = options.clock;
-    this.#listener = options.onEvent;
-    this.#states = new ConversationStates(this.#options.maxRemembered, this.#options.policyFor);
-    this.#deadlines = new CallDeadlines({
-      clock: this.#clock,
-      states: this.#states,
-      timeoutError: (call, state) => deadlineExceeded(call, state, state.trouble ?? this.#trouble),
-    });
-    const emit = (event: TidemarkEvent) => this.#emit(event);
-    const parts = {
-      counters: this.#counters,
-      ledger: this.#ledger,
-      clock: this.#clock,
-      options: this.#options,
-      emit,
-    };
-    const onReady = (state: ConversationState) => {
-      this.#takes.enqueue(state);
-      this.#states.release(state);
-    };
-    this.#epochs = new Epochs({
-      ...parts,
-      onKnown: () => {
-        this.#takes.flushSoon();
-        void this.#reservations.backAll(this.#reservations.outage.unbackedStates);
-      },
-    });
-    this.#reservations = new Reservations({ ...parts, epochs: this.#epochs, onReady });
-    this.#gapRecorder = new GapRecorder({
-      ...parts,
-      epochs: this.#epochs,
-      states: this.#states,
-      onRecorded: onReady,
-    });
-    this.#takes = new Takes({
-      ...parts,
-      epochs: this.#epochs,
-      states: this.#states,
-      findings: {
-        onShort: (state, look) => this.#reservations.require(state, look),
-        onLow: (state, look) => this.#reservations.refill(state, look),
-        onLost: (states, epoch) => this.#gapRecorder.lost(states, epoch),
-        onAbandoned: (state, first, last, epoch) => this.#gapRecorder.abandoned(state, first, last, epoch),
-      },
-    });
-    this.#lookups = new Lookups({ ...parts, epochs: this.#epochs });
-    this.#listen();
+    this.#engine = new Engine(options);
   }
 
   /**
-   * Issues the next number of a conversation.
+   * Issues the next number of a conversation. With a message id, every call within the window that names the same id
+   * gets the same number, from whichever process: a message that is sent again takes no second one.
    *
    * @param of - the conversation
-   * @param options - `timeoutMs` 1 to 600,000, 5,000 by default; `signal` gives the call up
-   * @returns the number: 1 for the first, up to 10^12 − 1
+   * @param options - `timeoutMs` 1 to 600,000, 5,000 by default; `signal` gives the call up; `messageId` 1 to 255 bytes of
+   * UTF-8, any characters
+   * @returns the number: 1 for the first, up to 10^12 − 1; with a message id also whether an earlier call took it
    * @throws TidemarkError `invalid_conversation`, `invalid_argument`, `overloaded`, `deadline_exceeded`, `aborted`,
    * `counter_unavailable`, `counter_unsupported`, `counter_corrupt`, `ledger_unavailable`, `ledger_full`, `ledger_corrupt`,
    * `fenced`, `exhausted`, `closed`
    */
-  next(of: Conversation, options?: CallOptions): Promise<number> {
-    // A promise takes the first number and ignores the last one: no closure and no range for the most frequent call.
-    return new Promise<number>((resolve, reject) => this.#start(of, 1, resolve, reject, options));
+  next(of: Conversation, options: MessageIdOptions): Promise<MessageNumber>;
+  next(of: Conversation, options?: CallOptions): Promise<number>;
+  next(of: Conversation, options?: CallOptions & Partial<MessageIdOptions>): Promise<number | MessageNumber> {
+    if (options?.messageId !== undefined) return this.#nextOfMessage(of, options.messageId, options);
+    // A promise takes the first number and ignores the rest: no closure and no object for the most frequent call.
+    return new Promise<number>((resolve, reject) =>
+      this.#engine.start(of, 1, undefined, resolve, reject, options),
+    );
   }
 
   /**
@@ -139,15 +64,104 @@ export class SequenceGenerator {
    *
    * @param of - the conversation
    * @param count - how many, 1 to 1,000
-   * @param options - as for {@link next}
+   * @param options - as for {@link next}, without a message id
    * @returns the first and the last number of the range, both included
    * @throws TidemarkError as {@link next}
    */
   nextMany(of: Conversation, count: number, options?: CallOptions): Promise<SequenceRange> {
     return new Promise<SequenceRange>((resolve, reject) => {
       checkInteger('count', count, 1, maxCountPerCall);
-      this.#start(of, count, (first, last) => resolve({ first, last }), reject, options);
+      checkNoMessageId(options);
+      const deliver = (first: number, last: number) => resolve({ first, last });
+      this.#engine.start(of, count, undefined, deliver, reject, options);
     });
+  }
+
+  /**
+   * Issues numbers that are open until they are settled or abandoned: {@link completeUpTo} does not pass them before. A
+   * take that is neither within its lease (30 s, see {@link GeneratorOptions}) is given up: its numbers are recorded as an
+   * uncertain gap.
+   *
+   * Use it for all messages of a conversation whose readers go by {@link completeUpTo}: numbers that were issued in another
+   * way count as settled.
+   *
+   * @param of - the conversation
+   * @param count - how many, 1 to 1,000; 1 by default, and 1 with a message id
+   * @param options - as for {@link next}
+   * @returns the numbers, with what to do after the message is stored, or will not be
+   * @throws TidemarkError as {@link next}
+   */
+  take(of: Conversation, count = 1, options?: CallOptions & Partial<MessageIdOptions>): Promise<TrackedTake> {
+    return new Promise<TrackedTake>((resolve, reject) => {
+      const messageId = options?.messageId === undefined ? undefined : checkMessageId(options.messageId);
+      checkInteger('count', count, 1, messageId === undefined ? maxCountPerCall : 1);
+      const deliver: OnDelivered = (first, last, repeated, open) => {
+        if (messageId !== undefined) this.#engine.receipts.remember(of, messageId, first);
+        if (open) this.#engine.tracking.opened(of.key, { first, last });
+        resolve(new TrackedTake(this, of, { first, last, repeated, open }));
+      };
+      this.#engine.start(of, count, { messageId, tracked: true }, deliver, reject, options);
+    });
+  }
+
+  /**
+   * Ends a tracked take whose message is stored; {@link TrackedTake.settle} for whoever holds its numbers only. Settling
+   * twice is the same as once.
+   *
+   * @param of - the conversation
+   * @param range - the numbers of one take, whole
+   * @param options - `timeoutMs` and `signal` as for {@link next}
+   * @throws TidemarkError `lease_expired` when the take was given up before, and as {@link current}
+   */
+  settle(of: Conversation, range: SequenceRange, options?: CallOptions): Promise<void> {
+    return this.#engine.within(options, (isOver) =>
+      this.#engine.tracking.settle(checkConversation(of).key, checkTakeRange(range), isOver),
+    );
+  }
+
+  /**
+   * Ends a tracked take whose message will never be stored: its numbers are recorded as a certain gap.
+   *
+   * @param of - the conversation
+   * @param range - the numbers of one take, whole
+   * @param options - `timeoutMs` and `signal` as for {@link next}
+   * @throws TidemarkError `invalid_argument` when it was settled or abandoned before, and as {@link current}
+   */
+  abandon(of: Conversation, range: SequenceRange, options?: CallOptions): Promise<void> {
+    return this.#engine.within(options, (isOver) =>
+      this.#engine.tracking.abandon(checkConversation(of).key, checkTakeRange(range), isOver),
+    );
+  }
+
+  /**
+   * Begins the lease of a tracked take anew.
+   *
+   * @param of - the conversation
+   * @param range - the numbers of one take, whole
+   * @param options - `timeoutMs` and `signal` as for {@link next}
+   * @throws TidemarkError `lease_expired` when the take was given up before; `invalid_argument` when it was settled or
+   * abandoned; and as {@link current}
+   */
+  renew(of: Conversation, range: SequenceRange, options?: CallOptions): Promise<void> {
+    return this.#engine.within(options, (isOver) =>
+      this.#engine.tracking.renew(checkConversation(of).key, checkTakeRange(range), isOver),
+    );
+  }
+
+  /**
+   * The number up to which a reader may read: everything up to it is settled, abandoned or in a recorded gap, and no
+   * message will be stored there later, but by a holder that outlived its lease. After a failover it stands still for one
+   * lease, and may be lower than it was: it lags then, and never leads.
+   *
+   * @param of - the conversation
+   * @param options - `timeoutMs` and `signal` as for {@link next}
+   * @returns the number, 0 for a conversation that has none; the last number issued where no take was ever tracked
+   * @throws TidemarkError as {@link current}, and `ledger_unavailable`, `ledger_full`
+   */
+  completeUpTo(of: Conversation, options?: CallOptions): Promise<number> {
+    return this.#engine.within(options, (isOver) =>
+      this.#engine.tracking.completeUpTo(checkConversation(of).key, isOver),
+    );
   }
 
   /**
@@ -159,17 +173,21 @@ export class SequenceGenerator {
    * @throws TidemarkError as {@link next}, but `overloaded`, `exhausted` and `fenced`
    */
   current(of: Conversation, options?: CallOptions): Promise<number> {
-    return this.#within(options, (isOver) => this.#lookups.current(checkConversation(of).key, isOver));
+    return this.#engine.within(options, (isOver) =>
+      this.#engine.lookups.current(checkConversation(of).key, isOver),
+    );
   }
 
   /**
-   * The recorded gaps that touch a range of numbers, ordered. Numbers that are missing elsewhere were issued.
+   * The recorded gaps in a range of numbers, as disjoint ranges, ordered and cut to it. Numbers that are missing elsewhere
+   * were issued. Where records overlap, a certain one counts before uncertain ones, and of those the first that was
+   * recorded; what lies side by side with the same reason and generation is one range.
    *
    * @param of - the conversation
    * @param range - `from` (1 by default) and `to` (10^12 − 1 by default), both included; at most `limit` gaps, 1 to
    * 10,000, 1,000 by default: for more, go on behind the last one
    * @param options - as for {@link next}
-   * @returns each gap whole, with its reason, whether it is certain, its generation and when it was recorded
+   * @returns each gap with its reason, whether it is certain, its generation, and when the newest record in it was made
    * @throws TidemarkError `invalid_conversation`, `invalid_argument`, `deadline_exceeded`, `aborted`, `ledger_unavailable`,
    * `ledger_corrupt`, `closed`
    */
@@ -178,12 +196,30 @@ export class SequenceGenerator {
     range: { readonly from?: number; readonly to?: number; readonly limit?: number } = {},
     options?: CallOptions,
   ): Promise<readonly Gap[]> {
-    return this.#within(options, () => {
+    return this.#engine.within(options, (isOver) => {
       const { key } = checkConversation(of);
       const from = checkInteger('from', range.from ?? 1, 1, maxSequenceNumber);
       const to = checkInteger('to', range.to ?? maxSequenceNumber, from, maxSequenceNumber);
       const limit = checkInteger('limit', range.limit ?? 1_000, 1, 10_000);
-      return this.#ledger.gaps(key, { from, to, limit });
+      return gapRanges({ ledger: this.#engine.ledger, conversation: key, isOver }, { from, to, limit });
+    });
+  }
+
+  /**
+   * What became of one number: issued, never issued, uncertain, or still to come. Gives up tracked takes whose lease has
+   * ended, so what it says of them is recorded.
+   *
+   * @param of - the conversation
+   * @param number - the number, 1 to 10^12 − 1
+   * @param options - as for {@link next}
+   * @returns the status, with the recorded gap that the number lies in, whole; see {@link Explanation}
+   * @throws TidemarkError as {@link current}, and `ledger_unavailable`, `ledger_full`
+   */
+  explain(of: Conversation, number: number, options?: CallOptions): Promise<Explanation> {
+    return this.#engine.within(options, (isOver) => {
+      const { key } = checkConversation(of);
+      const checked = checkInteger('number', number, 1, maxSequenceNumber);
+      return this.#engine.explanations.explain(key, checked, isOver);
     });
   }
 
@@ -214,7 +250,10 @@ export class SequenceGenerator {
    * @throws TidemarkError as {@link gaps}
    */
   ledgerEntry(of: Conversation, options?: CallOptions): Promise<LedgerEntry | undefined> {
-    return this.#within(options, async () => (await this.#ledger.load([checkConversation(of).key]))[0]);
+    return this.#engine.within(
+      options,
+      async () => (await this.#engine.ledger.load([checkConversation(of).key]))[0],
+    );
   }
 
   /**
@@ -229,11 +268,11 @@ export class SequenceGenerator {
     page: { readonly after?: string; readonly limit?: number } = {},
     options?: CallOptions,
   ): Promise<readonly LedgerEntry[]> {
-    return this.#within(options, () => {
+    return this.#engine.within(options, () => {
       // The id does not matter; this refuses types that no conversation has.
       conversation(type, type === 'private' ? 'a:b' : 'a');
       const limit = checkInteger('limit', page.limit ?? 100, 1, 1_000);
-      return this.#ledger.list(type, { after: page.after, limit });
+      return this.#engine.ledger.list(type, { after: page.after, limit });
     });
   }
 
@@ -244,7 +283,9 @@ export class SequenceGenerator {
    * @throws TidemarkError as {@link current}
    */
   inspect(of: Conversation, options?: CallOptions): Promise<Inspection> {
-    return this.#within(options, (isOver) => this.#lookups.inspect(checkConversation(of).key, isOver));
+    return this.#engine.within(options, (isOver) =>
+      this.#engine.lookups.inspect(checkConversation(of).key, isOver),
+    );
   }
 
   /**
@@ -255,9 +296,9 @@ export class SequenceGenerator {
    * @throws TidemarkError as {@link next}
    */
   recover(of: Conversation, options?: CallOptions): Promise<RecoveryReport> {
-    return this.#within(options, (isOver) => {
+    return this.#engine.within(options, (isOver) => {
       const { key, type } = checkConversation(of);
-      return this.#lookups.recover(key, this.#options.policyFor(key, type), isOver);
+      return this.#engine.lookups.recover(key, this.#engine.options.policyFor(key, type), isOver);
     });
   }
 
@@ -267,121 +308,17 @@ export class SequenceGenerator {
    * on without a gap. Closing twice is the same as once.
    */
   close(): Promise<void> {
-    this.#closing ??= this.#close();
-    return this.#closing;
+    return this.#engine.close();
   }
 
-  #start(
-    of: Conversation,
-    count: number,
-    resolve: (first: number, last: number) => void,
-    reject: (error: TidemarkError) => void,
-    options: CallOptions | undefined,
-  ): void {
-    if (this.#closing !== undefined) throw closed();
-    const { key, type } = checkConversation(of);
-    const timeoutMs =
-      options?.timeoutMs === undefined ? this.#options.timeoutMs : checkTimeout(options.timeoutMs);
-    const signal = options?.signal;
-    if (signal?.aborted) throw aborted(signal, key);
-    if (this.#calls >= this.#options.maxCalls) throw overloaded(this.#options.maxCalls, key);
-    const state = this.#states.use(key, type);
-    const call = new Call(count, this.#clock.monotonicMs() + timeoutMs, resolve, reject, this.#onSettled);
-    this.#calls += 1;
-    if (signal !== undefined) {
-      call.listen(signal, () => {
-        if (!state.served.includes(call)) state.waiting.remove(call);
-        call.fail(aborted(signal, key));
-      });
-    }
-    state.waiting.push(call);
-    this.#deadlines.watch();
-    this.#takes.enqueue(state);
-  }
-
-  /** Runs an operation that is not a take, until it ends, its deadline passes or its signal aborts. */
-  async #within<T>(
-    options: CallOptions | undefined,
-    run: (isOver: () => boolean) => Promise<T> | T,
-  ): Promise<T> {
-    if (this.#closing !== undefined) throw closed();
-    const timeoutMs = checkTimeout(options?.timeoutMs ?? this.#options.timeoutMs);
-    const signal = options?.signal;
-    if (signal?.aborted) throw aborted(signal);
-    let isOver = false;
-    let release: () => void = () => undefined;
-    const end = new Promise<never>((_, reject) => {
-      const cancel = this.#clock.setTimer(timeoutMs, () => reject(this.#lookups.timeoutError(timeoutMs)));
-      const onAbort = () => reject(aborted(signal!));
-      signal?.addEventListener('abort', onAbort, { once: true });
-      release = () => {
-        cancel();
-        signal?.removeEventListener('abort', onAbort);
+  #nextOfMessage(of: Conversation, messageId: string, options: CallOptions): Promise<MessageNumber> {
+    return new Promise<MessageNumber>((resolve, reject) => {
+      const claim = { messageId: checkMessageId(messageId), tracked: false };
+      const deliver: OnDelivered = (number, _last, repeated) => {
+        this.#engine.receipts.remember(of, messageId, number);
+        resolve({ number, repeated });
       };
+      this.#engine.start(of, 1, claim, deliver, reject, options);
     });
-    try {
-      return await Promise.race([run(() => isOver), end]);
-    } catch (error) {
-      throw asTidemarkError(error);
-    } finally {
-      isOver = true;
-      release();
-    }
-  }
-
-  #listen(): void {
-    this.#counters.onConnection((change) => {
-      this.#emit({ type: 'store', store: 'counters', ...change });
-      this.#disconnected = change.status === 'up' ? undefined : outOfReach(change.cause);
-      if (change.status === 'up') this.#takes.retryNow();
-    });
-    this.#ledger.onNotice((notice) => {
-      if (notice.status !== 'not_durable') return;
-      const { setting, value, advice } = notice;
-      this.#emit({ type: 'not_durable', setting, value, advice });
-    });
-  }
-
-  async #close(): Promise<void> {
-    for (const state of this.#states.inUse) state.failWaiting(closed());
-    const finished = async () => {
-      await this.#takes.settled();
-      await this.#reservations.settled();
-    };
-    await this.#withinCloseTimeout(finished());
-    this.#epochs.close();
-    this.#reservations.outage.close();
-    await this.#withinCloseTimeout(this.#gapRecorder.close());
-    for (const state of this.#states.inUse) state.failAll(closed());
-    this.#deadlines.close();
-    try {
-      if (this.#counters.traits.private) await this.#lookups.handBackAll();
-    } finally {
-      await this.#counters.close();
-      await this.#ledger.close();
-    }
-  }
-
-  async #withinCloseTimeout(work: Promise<void>): Promise<void> {
-    let cancel: () => void = () => undefined;
-    const timeout = new Promise<void>((resolve) => {
-      const timeoutMs = this.#disconnected === undefined ? closeTimeoutMs : closeTimeoutWhenDownMs;
-      cancel = this.#clock.setTimer(timeoutMs, resolve);
-    });
-    await Promise.race([work, timeout]);
-    cancel();
-  }
-
-  /** What stands in the way of every conversation. */
-  get #trouble(): TidemarkError | undefined {
-    return this.#epochs.trouble ?? this.#takes.trouble ?? this.#disconnected;
-  }
-
-  #emit(event: TidemarkEvent): void {
-    try {
-      this.#listener?.(event);
-    } catch {
-      // A hook that throws must not stop numbers.
-    }
   }
 }

@@ -1,5 +1,7 @@
 import { TidemarkError } from '../errors.js';
 import { backoffMs } from './backoff.js';
+import type { Call, SequenceRange } from './call.js';
+import { ClaimList, deliverKnown } from './claims.js';
 import type { Clock } from './clock.js';
 import type { ConversationState, ConversationStates } from './conversation-state.js';
 import type { CounterStore, Epoch, TakeRequest, TakeResult } from './counter-store.js';
@@ -10,6 +12,9 @@ import { maxCountPerCall, type ResolvedOptions } from './options.js';
 /** Delay before the next take after the store could not be reached: doubles from the first to the second, in ms. */
 const firstRetryMs = 5;
 const maxRetryMs = 250;
+
+/** Most claims in one take: each costs the store as much as a conversation does. */
+const maxClaimsPerTake = 500;
 
 /** So many places at the front of the queue that are done with are cut off. */
 const maxPlacesDone = 10_000;
@@ -22,8 +27,12 @@ export interface TakeFindings {
   onLow(state: ConversationState, look: Look): void;
   /** The take may have run and nobody knows which numbers it took. */
   onLost(states: readonly ConversationState[], epoch: Epoch): void;
-  /** Numbers were taken for callers that have given up since. */
-  onAbandoned(state: ConversationState, first: number, last: number, epoch: Epoch): void;
+  /** A call wants to be tracked, and tracking has not begun in this history. */
+  onUntracked(state: ConversationState): void;
+  /** Numbers were taken for a caller that has given up since. Nobody will have them; if they are open, nobody ends them. */
+  onAbandoned(state: ConversationState, range: SequenceRange, epoch: Epoch, tracked: boolean): void;
+  /** The same with a message id: whoever sends the message again will have the number. */
+  onUnclaimed(state: ConversationState, range: SequenceRange, epoch: Epoch): void;
 }
 
 /** What was seen in the counter store. */
@@ -35,6 +44,12 @@ export interface Look {
   readonly storeTimeMs: number;
   /** How many numbers are asked for. */
   readonly need: number;
+}
+
+interface Batch {
+  readonly states: readonly ConversationState[];
+  /** One for each state. */
+  readonly requests: readonly TakeRequest[];
 }
 
 /**
@@ -105,7 +120,7 @@ export class Takes {
   }
 
   /** Resolves when no take is under way. */
-  async settled(): Promise<void> {
+  async idle(): Promise<void> {
     if (this.#underWay > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
   }
 
@@ -114,19 +129,27 @@ export class Takes {
       if (this.#cancelRetry !== undefined) return;
       const epoch = this.#epochs.current;
       if (epoch === undefined) return;
-      const states = this.#nextBatch();
-      if (states.length > 0) void this.#take(epoch, states);
+      const batch = this.#nextBatch();
+      if (batch.states.length > 0) void this.#take(epoch, batch);
     }
   }
 
-  #nextBatch(): ConversationState[] {
-    const batch: ConversationState[] = [];
-    while (batch.length < this.#maxBatch && this.#readyFrom < this.#ready.length) {
+  #nextBatch(): Batch {
+    const states: ConversationState[] = [];
+    const requests: TakeRequest[] = [];
+    let claimsLeft = maxClaimsPerTake;
+    while (states.length < this.#maxBatch && this.#readyFrom < this.#ready.length) {
       const state = this.#ready[this.#readyFrom]!;
+      const { first } = state.waiting;
+      if (claimsLeft === 0 && first?.claim !== undefined) break;
       this.#readyFrom += 1;
       state.queued = false;
       // Its calls may have given up since, or something else holds it back now.
-      if (!state.parked && !state.waiting.isEmpty) batch.push(state);
+      if (state.parked || first === undefined) continue;
+      const request = startTake(state, first, claimsLeft, this.#options);
+      claimsLeft -= request.claims?.calls.length ?? 0;
+      states.push(state);
+      requests.push(request);
     }
     if (this.#readyFrom === this.#ready.length) {
       this.#ready = [];
@@ -135,11 +158,10 @@ export class Takes {
       this.#ready = this.#ready.slice(this.#readyFrom);
       this.#readyFrom = 0;
     }
-    return batch;
+    return { states, requests };
   }
 
-  async #take(epoch: Epoch, states: readonly ConversationState[]): Promise<void> {
-    const requests = states.map(startTake);
+  async #take(epoch: Epoch, { states, requests }: Batch): Promise<void> {
     this.#underWay += 1;
     try {
       const reply = await this.#counters.take(epoch, requests);
@@ -174,11 +196,20 @@ export class Takes {
     result: TakeResult,
     storeTimeMs: number,
   ): void {
-    if (result.status === 'taken') {
+    if (result.status === 'taken' && result.claims === undefined) {
       this.#deliver(epoch, state, request.count, result.word);
       return;
     }
+    if (result.status === 'taken' || result.status === 'repeated') {
+      this.#deliverClaims(epoch, state, request, result);
+      return;
+    }
+    if (result.status !== 'untracked' && result.claims !== undefined) deliverKnown(state, result.claims);
     state.endTake();
+    if (result.status === 'untracked') {
+      this.#findings.onUntracked(state);
+      return;
+    }
     if (result.status === 'corrupt') {
       state.failWaiting(corruptWord(state.key, result.found));
       return;
@@ -192,19 +223,56 @@ export class Takes {
   #deliver(epoch: Epoch, state: ConversationState, count: number, word: CounterWord): void {
     const { served } = state;
     let next = word.last - count + 1;
-    state.endServedTake();
-    state.lastSeen = word.last;
-    state.fruitlessLooks = 0;
-    state.trouble = undefined;
+    this.#endTaken(state, word);
     for (const call of served) {
-      if (call.settled) continue;
+      if (call.ended) continue;
       call.deliver(next);
       next += call.count;
     }
     // What callers left that gave up meanwhile is nobody's: a call that came after the take was sent may have come after
     // the reply to a larger number in another process, too (P2).
-    if (next <= word.last) this.#findings.onAbandoned(state, next, word.last, epoch);
+    if (next <= word.last) this.#findings.onAbandoned(state, { first: next, last: word.last }, epoch, false);
     this.#checkLow(epoch, state, word);
+  }
+
+  /** Each call gets the numbers at its place: the store has noted them so (I10). */
+  #deliverClaims(
+    epoch: Epoch,
+    state: ConversationState,
+    request: TakeRequest,
+    result: Extract<TakeResult, { readonly status: 'taken' | 'repeated' }>,
+  ): void {
+    const claims = result.claims!;
+    const fresh = claims.filter(({ status }) => status === 'fresh').length;
+    const taken = request.count - (claims.length - fresh);
+    const word = result.status === 'taken' ? result.word : undefined;
+    const served = deliverKnown(state, claims);
+    if (word === undefined) {
+      state.endServedTake();
+      return;
+    }
+    let next = word.last - taken + 1;
+    this.#endTaken(state, word);
+    for (const call of served) {
+      if (call.ended) this.#leave(epoch, state, call, next);
+      else call.deliver(next);
+      next += call.count;
+    }
+    this.#checkLow(epoch, state, word);
+  }
+
+  #endTaken(state: ConversationState, word: CounterWord): void {
+    state.endServedTake();
+    state.lastSeen = word.last;
+    state.fruitlessLooks = 0;
+    state.trouble = undefined;
+  }
+
+  #leave(epoch: Epoch, state: ConversationState, { count, claim }: Call, first: number): void {
+    const range = { first, last: first + count - 1 };
+    if (claim?.messageId === undefined)
+      this.#findings.onAbandoned(state, range, epoch, claim?.tracked ?? false);
+    else this.#findings.onUnclaimed(state, range, epoch);
   }
 
   #checkLow(epoch: Epoch, state: ConversationState, word: CounterWord): void {
@@ -229,23 +297,36 @@ export class Takes {
   }
 }
 
-/** Moves as many waiting calls as one take may serve into it. */
-function startTake(state: ConversationState): TakeRequest {
+/** Moves as many waiting calls as one take may serve into it; the first is served in any case. */
+function startTake(
+  state: ConversationState,
+  first: Call,
+  maxClaims: number,
+  options: ResolvedOptions,
+): TakeRequest {
   const { waiting } = state;
-  const first = waiting.first!;
   waiting.remove(first);
   // Made with its first call in it, because most takes of a conversation serve one.
   const served = [first];
+  let claims = first.claim && new ClaimList(maxClaims);
+  claims?.add(first, 0);
   let { count } = first;
   for (let call = waiting.first; call !== undefined; call = waiting.first) {
     if (count + call.count > maxCountPerCall) break;
+    if (call.claim !== undefined) {
+      claims ??= new ClaimList(maxClaims);
+      if (!claims.add(call, count)) break;
+    }
     waiting.remove(call);
     served.push(call);
     count += call.count;
   }
   state.served = served;
   state.taking = true;
-  return { conversation: state.key, count };
+  const conversation = state.key;
+  if (claims === undefined) return { conversation, count };
+  const receiptTtlMs = options.messageIdWindowMs(state.type);
+  return { conversation, count, claims: { receiptTtlMs, leaseMs: options.leaseMs, calls: claims.calls } };
 }
 
 /** The error for a key that holds something else than a counter word. */

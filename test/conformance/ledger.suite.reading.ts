@@ -133,12 +133,27 @@ export function describeGaps(run: LedgerRun): void {
       ]);
     });
 
+    run.test('the same numbers may be missing for two reasons', async () => {
+      const conversation = run.fresh();
+      await run.ledger.recordGaps([gap(conversation, 4, 5, { reason: 'unclaimed' })]);
+      await run.ledger.recordGaps([gap(conversation, 4, 5, { reason: 'lease_expired' })]);
+      await run.ledger.recordGaps([gap(conversation, 4, 5, { reason: 'unclaimed', generation: 9 })]);
+      const found = await run.ledger.gaps(conversation, everything);
+      expect(found.map(({ reason, generation }) => [reason, generation]).sort()).toEqual([
+        ['lease_expired', 1],
+        ['unclaimed', 1],
+      ]);
+    });
+
     run.test('a gap that was recorded before does not stop a takeover that records it again', async () => {
       const c = run.fresh();
       await run.one(ask(c, 1));
       await run.ledger.recordGaps([gap(c, 1, 10)]);
       expect(await run.one(ask(c, 2))).toMatchObject({ kind: 'takeover', block: { start: 10, end: 20 } });
-      expect(await run.gapsOf(c)).toEqual([[1, 10, 'reply_lost']]);
+      expect((await run.gapsOf(c)).sort()).toEqual([
+        [1, 10, 'history_lost'],
+        [1, 10, 'reply_lost'],
+      ]);
     });
 
     run.test('20 callers that record one gap at once record it once', async () => {

@@ -1,10 +1,8 @@
 /** Every command on the embedded store, as a process of its own, and what all commands have in common. */
 
 import { spawnSync } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { chmod, mkdir, readdir, writeFile } from 'node:fs/promises';
-import { type AddressInfo, createServer } from 'node:net';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { runCommand, startCommand } from '../support/command.js';
@@ -92,6 +90,63 @@ test('a process that died leaves a recorded gap', async () => {
   });
   expect(stdout).toContain('1-64');
   expect(stderr).toBe('tidemark: 1 gaps are shown, there may be more; go on with --from 65\n');
+});
+
+test('explain, and how far a conversation is complete', async () => {
+  await embedded('next', 'group:g1', '--count', '3');
+  expect(await embedded('explain', 'group:g1', '3')).toBe('issued\n');
+  expect(await embedded('explain', 'group:g1', '4')).toBe('not issued yet\n');
+  expect(await embeddedJson('explain', 'group:g1', '3')).toEqual({
+    conversation: 'group:g1',
+    number: 3,
+    status: 'issued',
+    complete: true,
+  });
+  expect(await embeddedJson('explain', 'group:g1', '4')).toEqual({
+    conversation: 'group:g1',
+    number: 4,
+    status: 'not_issued_yet',
+  });
+  expect(await embedded('complete-up-to', 'group:g1')).toBe('3\n');
+  expect(await embeddedJson('complete-up-to', 'group:new')).toEqual({
+    conversation: 'group:new',
+    completeUpTo: 0,
+  });
+});
+
+test('explain after a process died', async () => {
+  await takeAndDie();
+  expect(await embedded('explain', 'group:g1', '7')).toBe(
+    'uncertain: the counter word is lost, and no gap is recorded yet; see recover\n',
+  );
+  expect(await embeddedJson('explain', 'group:g1', '7')).toEqual({
+    conversation: 'group:g1',
+    number: 7,
+    status: 'uncertain',
+    gap: null,
+    sinceMs: null,
+  });
+  await embedded('recover', 'group:g1');
+  expect(await embedded('explain', 'group:g1', '7')).toMatch(
+    /^uncertain since 20\d\d-\S+Z: history_lost, generation \d\n$/,
+  );
+  expect(await embeddedJson('explain', 'group:g1', '7')).toEqual({
+    conversation: 'group:g1',
+    number: 7,
+    status: 'uncertain',
+    gap: {
+      conversation: 'group:g1',
+      first: 1,
+      last: 64,
+      reason: 'history_lost',
+      generation: expect.any(Number),
+      certain: false,
+      recordedAtMs: expect.any(Number),
+    },
+    sinceMs: expect.any(Number),
+  });
+  expect(await embedded('gaps', 'group:g1', '--from', '60', '--to', '62')).toMatch(/^60-62 {2}history_lost /);
+  expect(await embedded('gaps', 'group:g1', '--to', '64', '--limit', '1')).toMatch(/^1-64 /);
 });
 
 test('inspect', async () => {
@@ -227,121 +282,6 @@ describe('doctor', () => {
     expect(stdout).toMatch(/^failure +redis.connection .*ECONNREFUSED/m);
     expect(stdout).toMatch(/^failure +ledger.connection .*ECONNREFUSED/m);
     expect(stdout).not.toContain('secret');
-  });
-});
-
-describe('errors', () => {
-  const refused: [string, string[], number, string][] = [
-    ['no command', [], 2, 'no command is given'],
-    ['an unknown command', ['nxt'], 2, "unknown command 'nxt'"],
-    ['an unknown flag', ['next', 'group:g', '--cuont', '1'], 2, "unknown option '--cuont'"],
-    ['a flag of another command', ['next', 'group:g', '--after', 'x'], 2, "unknown option '--after'"],
-    ['no conversation', ['next', '--data', 'd'], 2, 'missing required argument'],
-    ['two conversations', ['next', 'group:g', 'group:h', '--data', 'd'], 2, 'too many arguments'],
-    ['no store', ['next', 'group:g'], 2, 'no store is named'],
-    ['no numbers', ['next', 'group:g', '--count', '0', '--data', 'd'], 2, 'from 1 to 1000'],
-    ['too many numbers', ['next', 'group:g', '--count', '1001', '--data', 'd'], 2, 'from 1 to 1000'],
-    ['a number that is none', ['gaps', 'group:g', '--from', '1e3', '--data', 'd'], 2, 'whole number'],
-    [
-      'a range that ends before it begins',
-      ['gaps', 'group:g', '--from', '9', '--to', '8', '--data', 'd'],
-      2,
-      'to must be',
-    ],
-    ['a deadline of nothing', ['next', 'group:g', '--timeout', '0', '--data', 'd'], 2, 'from 1 to 600000'],
-    ['no conversation in the text', ['next', 'g1', '--data', 'd'], 2, '"g1" has no type'],
-    ['a type that is none', ['list', 'No', '--data', 'd'], 2, 'is not a conversation type'],
-    ['an unknown policy', ['stamp', '--bad-lines', 'x', '--data', 'd'], 2, 'reject, copy, stop'],
-    [
-      'both kinds of store',
-      ['next', 'group:g', '--data', 'd', '--redis', 'redis://h'],
-      2,
-      'exclude each other',
-    ],
-    [
-      'half of the servers',
-      ['next', 'group:g', '--redis', 'redis://h'],
-      2,
-      'server of the ledger is not named',
-    ],
-    ['migrate without a ledger', ['migrate'], 2, 'no ledger is named'],
-    ['migrate of a folder', ['migrate', '--data', 'd'], 2, 'makes its own tables'],
-    ['demo with a folder', ['demo', '--data', 'd'], 2, 'temporary folder of its own'],
-    [
-      'a prefix that Redis refuses',
-      ['next', 'group:g', '--prefix', '{', '--redis', 'redis://h', '--ledger', 'mysql://h/d'],
-      2,
-      'prefix',
-    ],
-  ];
-  test.each(refused)('%s', async (_, args, status, message) => {
-    const { stderr, ...result } = await runCommand([...args, '--json'], { folder: folder.path });
-    expect(result).toEqual({ status, stdout: '' });
-    const { error } = JSON.parse(stderr) as { error: Record<string, unknown> };
-    expect(error).toMatchObject({
-      code: expect.stringMatching(/^invalid_/),
-      retryable: false,
-      exitStatus: status,
-    });
-    expect(error['message']).toContain(message);
-    // What is refused leaves nothing behind, except where the library refuses after the store was opened.
-    if (!args.includes('--from') && !args.includes('No')) {
-      expect(existsSync(path.join(folder.path, 'd'))).toBe(false);
-    }
-  });
-
-  test('as text', async () => {
-    expect(await runCommand(['nxt'])).toEqual({
-      status: 2,
-      stdout: '',
-      stderr: "tidemark: invalid_argument: unknown command 'nxt' (Did you mean next?); see tidemark --help\n",
-    });
-  });
-
-  test('servers out of reach: retryable, status 3, no password', async () => {
-    const port = await freePort();
-    const args = [
-      'next',
-      'group:g',
-      '--timeout',
-      '300',
-      '--json',
-      '--redis',
-      `redis://:se%40cret@127.0.0.1:${port}`,
-    ];
-    const { status, stderr } = await runCommand([
-      ...args,
-      '--ledger',
-      `mysql://me:secret@127.0.0.1:${port}/x`,
-    ]);
-    expect(status).toBe(3);
-    expect(JSON.parse(stderr)).toMatchObject({
-      error: { retryable: true, exitStatus: 3, conversation: 'group:g' },
-    });
-    expect(stderr).not.toContain('cret');
-  });
-
-  test.each([
-    ['SIGINT', 130],
-    ['SIGTERM', 143],
-  ] as const)('%s ends a call that waits', async (signal, status) => {
-    // A server that accepts and says nothing; once it is asked, the command is past its start.
-    const server = createServer().listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    const { port } = server.address() as AddressInfo;
-    const servers = ['--redis', `redis://127.0.0.1:${port}`, '--ledger', `mysql://me@127.0.0.1:${port}/x`];
-    const asked = once(server, 'connection');
-    const running = startCommand(['next', 'group:g', '--timeout', '50000', ...servers], {
-      folder: folder.path,
-    });
-    await asked;
-    running.child.kill(signal);
-    expect(await running.result).toMatchObject({
-      status,
-      stdout: '',
-      stderr: expect.stringMatching(/^tidemark: aborted: /),
-    });
-    server.close();
   });
 });
 

@@ -81,6 +81,68 @@ test('next, current, inspect, list, gaps and recover', async () => {
   });
 });
 
+test('a message that is sent again gets the same number', async () => {
+  const { flags } = await freshStores();
+  const next = (id: string, ...more: string[]) =>
+    succeed(['next', 'group:g1', '--message-id', id, ...more, ...flags]);
+  expect(await next('a')).toEqual({ status: 0, stdout: '1\n', stderr: '' });
+  expect((await next('b')).stdout).toBe('2\n');
+  expect(await next('a')).toEqual({
+    status: 0,
+    stdout: '1\n',
+    stderr: 'tidemark: repeated: this message id got its number before\n',
+  });
+  const again = await next('b', '--json');
+  expect(again.stderr).toBe('');
+  expect(JSON.parse(again.stdout)).toEqual({ conversation: 'group:g1', number: 2, repeated: true });
+});
+
+test('take, settle, abandon and renew, and how far the conversation is complete', async () => {
+  const { flags } = await freshStores();
+  const run = (command: string, ...more: string[]) => runCommand([command, 'group:g1', ...more, ...flags]);
+  const text = async (command: string, ...more: string[]): Promise<string> =>
+    (await succeed([command, 'group:g1', ...more, ...flags])).stdout;
+  expect(await text('next')).toBe('1\n');
+  expect(await text('take', '--count', '2')).toBe('2\n3\n');
+  const taken = { conversation: 'group:g1', first: 4, last: 4, count: 1, repeated: false };
+  expect(JSON.parse(await text('take', '--message-id', 'm', '--json'))).toEqual(taken);
+  expect(JSON.parse(await text('take', '--message-id', 'm', '--json'))).toEqual({ ...taken, repeated: true });
+  expect(await text('complete-up-to')).toBe('1\n');
+  expect(await text('explain', '1')).toBe('issued\n');
+  expect(await text('explain', '2')).toBe('issued; a take up to it may be open\n');
+
+  expect(await text('settle', '4')).toBe('settled 4\n');
+  expect(await text('renew', '2', '3')).toBe('renewed 2-3\n');
+  expect(JSON.parse(await text('complete-up-to', '--json'))).toEqual({
+    conversation: 'group:g1',
+    completeUpTo: 1,
+  });
+  expect(JSON.parse(await text('abandon', '2', '3', '--json'))).toEqual({
+    conversation: 'group:g1',
+    first: 2,
+    last: 3,
+    status: 'abandoned',
+  });
+  expect(await text('complete-up-to')).toBe('4\n');
+  expect(await text('explain', '2')).toMatch(
+    /^never issued: abandoned, generation 1, recorded 20\d\d-\S+Z\n$/,
+  );
+  expect(JSON.parse(await text('explain', '3', '--json'))).toMatchObject({
+    status: 'never_issued',
+    gap: { first: 2, last: 3, reason: 'abandoned', certain: true },
+  });
+  expect(await text('explain', '4')).toBe('issued\n');
+
+  expect(await text('settle', '4')).toBe('settled 4\n');
+  for (const command of ['abandon', 'renew']) {
+    const { status, stderr } = await run(command, '4');
+    expect({ status, stderr }).toEqual({
+      status: 2,
+      stderr: expect.stringContaining('4 in group:g1 is no open take'),
+    });
+  }
+});
+
 test('migrate, once and again', async () => {
   const { ledger } = await freshStores();
   const migrate = async (...more: string[]): Promise<string> =>
@@ -269,6 +331,10 @@ describe('doctor', () => {
       '+incrby',
       '+unlink',
       '+scan',
+      '+zadd',
+      '+zrange',
+      '+zrem',
+      '+zremrangebyscore',
     );
     const url = `redis://few:secret@127.0.0.1:${redis.port}`;
     const { status, checks } = await doctor('--redis', url, '--ledger', ledger);

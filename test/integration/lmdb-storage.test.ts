@@ -281,7 +281,7 @@ describe('the storage of an embedded ledger', () => {
     ]);
     await ledger.close();
     await tamper((store) => {
-      const key = gapKey('group:a', 5, 6);
+      const key = gapKey({ ...gap, first: 5, last: 6 });
       const row = Buffer.from(store.get(key)!);
       row[1] = 77;
       store.putSync(key, row);

@@ -188,6 +188,7 @@ it('recalls answer the same each time, and keep the take from running late', asy
       epoch.history,
       String(number),
       '60000',
+      String(keys.length),
     );
   const recall = (lane: string, number: number, history = epoch.history) =>
     server.command('EVAL', recallScript, '1', lane, history, String(number), '60000');

@@ -1,208 +1,63 @@
 import { describe, expect, it } from 'vitest';
 import { groupChat } from '../../src/core/conversation.js';
-import type { TidemarkEvent } from '../../src/core/events.js';
-import type { Gap } from '../../src/core/ledger.js';
-import { SequenceGenerator } from '../../src/core/sequence-generator.js';
 import { type CallRecord, judge } from '../support/judge.js';
 import {
-  type FaultRates,
-  noFaults,
-  Random,
-  SimulatedCounterStore,
-  SimulatedLedger,
-  SimulatedRedis,
-  VirtualClock,
-} from '../support/simulation.js';
+  dead,
+  type Plan,
+  SimulatedProcesses,
+  type SimulatedProcess,
+} from '../support/simulated-processes.js';
+import { noFaults } from '../support/simulation.js';
 
 /** Runs of each test; `TIDEMARK_RUNS` and `TIDEMARK_SEED` change them, the seed of a failure replays it. */
 const runs = Number(process.env['TIDEMARK_RUNS'] ?? 1_000);
 const firstSeed = Number(process.env['TIDEMARK_SEED'] ?? 1);
 
-interface Plan {
-  readonly processes: number;
-  readonly conversations: number;
+interface CallPlan extends Plan {
   readonly callsPerProcess: number;
-  readonly rates: FaultRates;
-  readonly ledgerOutage?: 'continue' | 'refuse';
-  /** A fault of Redis, the ledger or a process as a whole, once in so many virtual milliseconds; 0 for none. */
-  readonly faultEveryMs: number;
-  /** The least time between two faults, in virtual milliseconds. */
-  readonly faultSpacingMs?: number;
-  readonly faults: readonly Fault[];
 }
 
-type Fault =
-  | 'failOver'
-  | 'restart'
-  | 'flush'
-  | 'redisDown'
-  | 'ledgerDown'
-  | 'lostWord'
-  | 'splitBrain'
-  | 'crash';
+/** Longest that the record of abandoned numbers takes in these runs, in virtual milliseconds. */
+const recordDelayMs = 100;
 
-/** One generator and the promise that rejects when its process dies. */
-interface Process {
-  counters: SimulatedCounterStore;
-  generator: SequenceGenerator;
-  died: Promise<never>;
-  die: () => void;
-  diedAtMs: number;
-}
-
-class Simulation {
-  readonly random: Random;
-  readonly clock = new VirtualClock();
-  readonly ledger: SimulatedLedger;
-  readonly calls: CallRecord[] = [];
-  readonly events: TidemarkEvent[] = [];
-  readonly processes: Process[];
-  readonly #failed: { call: { callerDied: boolean; end: number }; process: Process }[] = [];
-  readonly #plan: Plan;
-  #primary = new SimulatedRedis();
-  #running = true;
-
-  constructor(seed: number, plan: Plan) {
-    this.#plan = plan;
-    this.random = new Random(seed);
-    this.ledger = new SimulatedLedger(this.clock, this.random, plan.rates);
-    this.processes = Array.from({ length: plan.processes }, () => this.#startProcess());
-  }
-
-  async run(): Promise<void> {
-    const { clock } = this;
-    const work = Promise.all(
-      this.processes.flatMap((_, index) => [this.#caller(index), this.#caller(index)]),
-    );
-    const breaking = this.#breakThings();
-    await clock.run(work);
-    this.#running = false;
-    await clock.run(breaking);
-    // Abandoned numbers are recorded in the background.
-    await clock.run(clock.sleep(5_000));
-    await clock.run(Promise.all(this.processes.map(({ generator }) => generator.close())));
-    this.#countRecordsThatDied();
-  }
-
-  /**
-   * A caller that gave up leaves numbers that its process records soon. If the process dies before that, the record dies
-   * with it, as numbers in the hands of callers do (P3).
-   */
-  #countRecordsThatDied(): void {
-    for (const { call, process } of this.#failed) {
-      if (process.diedAtMs - call.end < recordDelayMs) call.callerDied = true;
-    }
-  }
-
-  async gaps(): Promise<readonly Gap[]> {
-    const all = { from: 1, to: 1e12 - 1, limit: 10_000 };
-    const names = Array.from({ length: this.#plan.conversations }, (_, index) => `group:g${index}`);
-    return (await Promise.all(names.map((name) => this.ledger.gaps(name, all)))).flat();
-  }
-
-  #startProcess(): Process {
-    const { clock, random, ledger } = this;
-    const counters = new SimulatedCounterStore(this.#primary, clock, random, this.#plan.rates);
-    const generator = new SequenceGenerator({
-      clock,
-      counters,
-      ledger,
-      timeoutMs: 30_000,
-      ledgerOutage: this.#plan.ledgerOutage ?? 'refuse',
-      onEvent: (event) => this.events.push(event),
-      reservation: { kind: 'adaptive', initial: 4, max: 32, growBelowMs: 50, shrinkAboveMs: 500 },
-    });
-    let die = () => {};
-    const died = new Promise<never>((_, reject) => {
-      die = () => reject(dead);
-    });
-    died.catch(() => undefined);
-    return { counters, generator, died, die, diedAtMs: Number.POSITIVE_INFINITY };
-  }
-
-  async #caller(index: number): Promise<void> {
-    const { clock, random } = this;
-    for (let call = 0; call < this.#plan.callsPerProcess; call += 1) {
-      const process = this.processes[index]!;
-      const { generator, died } = process;
-      const of = groupChat(`g${random.below(this.#plan.conversations)}`);
+async function simulate(seed: number, plan: CallPlan) {
+  const simulation = new SimulatedProcesses(seed, plan);
+  const calls: CallRecord[] = [];
+  const failed: { call: { callerDied: boolean; end: number }; process: SimulatedProcess }[] = [];
+  const caller = async (index: number) => {
+    const { clock, random } = simulation;
+    for (let turn = 0; turn < plan.callsPerProcess; turn += 1) {
+      const process = simulation.processes[index]!;
+      const of = groupChat(`g${random.below(plan.conversations)}`);
       const count = random.chance(0.2) ? 1 + random.below(20) : 1;
       const start = clock.monotonicMs();
       const timeoutMs = random.chance(0.05) ? 5 : 30_000;
       let callerDied = false;
-      const numbers = await Promise.race([generator.nextMany(of, count, { timeoutMs }), died]).catch(
-        (error) => {
-          callerDied = error === dead;
-          return undefined;
-        },
-      );
+      const numbers = await Promise.race([
+        process.generator.nextMany(of, count, { timeoutMs }),
+        process.died,
+      ]).catch((error) => {
+        callerDied = error === dead;
+        return undefined;
+      });
       const call = { conversation: of.key, start, end: clock.monotonicMs(), numbers, count, callerDied };
-      this.calls.push(call);
-      if (numbers === undefined) this.#failed.push({ call, process });
+      calls.push(call);
+      if (numbers === undefined) failed.push({ call, process });
       if (random.chance(0.3)) await clock.sleep(random.next() * 20);
     }
+  };
+  await simulation.run(simulation.processes.flatMap((_, index) => [caller(index), caller(index)]));
+  // A caller that gave up leaves numbers that its process records soon. If the process dies before that, the record dies
+  // with it, as numbers in the hands of callers do (P3).
+  for (const { call, process } of failed) {
+    if (process.diedAtMs - call.end < recordDelayMs) call.callerDied = true;
   }
-
-  async #breakThings(): Promise<void> {
-    const { faultEveryMs, faultSpacingMs = 0, faults } = this.#plan;
-    while (this.#running && faultEveryMs > 0) {
-      await this.clock.sleep(faultSpacingMs + this.random.next() * 2 * faultEveryMs);
-      if (this.random.chance(0.5)) this.#primary.replicate();
-      await this.#break(faults[this.random.below(faults.length)]!);
-    }
-  }
-
-  async #break(fault: Fault): Promise<void> {
-    const { random } = this;
-    const redis = this.#primary;
-    if (fault === 'failOver') redis.failOver();
-    else if (fault === 'flush') redis.flush();
-    else if (fault === 'lostWord')
-      redis.words.delete([...redis.words.keys()][random.below(redis.words.size)] ?? '');
-    else if (fault === 'restart') {
-      redis.words.clear();
-      redis.restart();
-    } else if (fault === 'crash') this.#crash(random.below(this.processes.length));
-    else if (fault === 'splitBrain') await this.#splitBrain();
-    else {
-      const victim = fault === 'redisDown' ? redis : this.ledger;
-      victim.up = false;
-      await this.clock.sleep(random.next() * 200);
-      victim.up = true;
-    }
-  }
-
-  #crash(index: number): void {
-    const process = this.processes[index]!;
-    process.counters.kill();
-    process.diedAtMs = this.clock.monotonicMs();
-    process.die();
-    this.processes[index] = this.#startProcess();
-  }
-
-  /** Some processes stay on the old primary for a while, and believe in it. */
-  async #splitBrain(): Promise<void> {
-    this.#primary = this.#primary.split();
-    for (const { counters } of this.processes) if (this.random.chance(0.5)) counters.redis = this.#primary;
-    await this.clock.sleep(this.random.next() * 300);
-    for (const { counters } of this.processes) counters.redis = this.#primary;
-  }
-}
-
-const dead = new Error('the process died');
-/** Longest that the record of abandoned numbers takes in these runs, in virtual milliseconds. */
-const recordDelayMs = 100;
-
-async function simulate(seed: number, plan: Plan) {
-  const simulation = new Simulation(seed, plan);
-  await simulation.run();
   const gaps = await simulation.gaps();
-  const { calls, events } = simulation;
-  return { verdict: judge(calls, gaps), calls, gaps, events };
+  return { verdict: judge(calls, gaps), calls, gaps, events: simulation.events };
 }
 
 async function expectNoViolation(
-  plan: Plan,
+  plan: CallPlan,
   seed: number,
   ignoreOrder = false,
 ): Promise<Awaited<ReturnType<typeof simulate>>> {
@@ -295,11 +150,11 @@ describe(`simulated processes, seeds ${firstSeed}…${firstSeed + runs - 1}`, ()
     const rates = { lostAfter: 0, lostBefore: 0, unavailable: 0.01, ledgerFails: 0.05, maxDelayMs: 4 };
     let unbacked = 0;
     for (let seed = firstSeed; seed < firstSeed + runs / 4; seed += 1) {
-      const plan: Plan = {
+      const plan: CallPlan = {
         ...small,
         callsPerProcess: 60,
         rates,
-        ledgerOutage: 'continue',
+        options: { ledgerOutage: 'continue' },
         faultEveryMs: 100,
         faults: ['ledgerDown'],
       };

@@ -9,14 +9,8 @@ import { MemoryCounterStore } from '../../src/counters/memory/memory-counter-sto
 import { TidemarkError } from '../../src/errors.js';
 import { MemoryLedger } from '../../src/ledgers/memory/memory-ledger.js';
 import { SequenceGenerator } from '../../src/sequence-generator.js';
-import {
-  noFaults,
-  Random,
-  SimulatedCounterStore,
-  SimulatedLedger,
-  SimulatedRedis,
-  VirtualClock,
-} from './simulation.js';
+import { SimulatedLedger } from './simulated-ledger.js';
+import { noFaults, Random, SimulatedCounterStore, SimulatedRedis, VirtualClock } from './simulation.js';
 
 export const g1 = groupChat('g1');
 

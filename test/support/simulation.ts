@@ -7,26 +7,28 @@ import type {
   ConnectionChange,
   CounterStore,
   Epoch,
+  ExpiredTake,
+  FlagsReply,
   Grant,
   GrantReply,
   GrantResult,
+  OpenReply,
+  OpenTake,
   ReadReply,
   ReadResult,
+  Receipt,
+  ReopenReply,
+  RestoreReply,
+  TakeName,
   TakeReply,
   TakeRequest,
   TakeResult,
+  TrackReply,
+  TrackRequest,
 } from '../../src/core/counter-store.js';
 import { isWord, maxRemaining, packWord, takeFrom, unpackWord } from '../../src/core/counter-word.js';
-import type {
-  Gap,
-  Ledger,
-  LedgerEntry,
-  NewGap,
-  ReserveOutcome,
-  ReserveRequest,
-} from '../../src/core/ledger.js';
+import { KeptClaims } from '../../src/counters/memory/kept-claims.js';
 import { TidemarkError } from '../../src/errors.js';
-import { MemoryLedger } from '../../src/ledgers/memory/memory-ledger.js';
 
 /** A small seeded generator of random numbers (mulberry32). */
 export class Random {
@@ -142,15 +144,19 @@ export class SimulatedRedis {
   history = SimulatedRedis.#nextHistory();
   up = true;
   words = new Map<string, number>();
+  claims = new KeptClaims(1_000_000);
   #replica = new Map<string, number>();
+  #replicaClaims = new KeptClaims(1_000_000);
 
   replicate(): void {
     this.#replica = new Map(this.words);
+    this.#replicaClaims = this.claims.clone();
   }
 
   /** The stale replica becomes the primary. */
   failOver(): void {
     this.words = new Map(this.#replica);
+    this.claims = this.#replicaClaims.clone();
     this.restart();
   }
 
@@ -162,6 +168,7 @@ export class SimulatedRedis {
   split(): SimulatedRedis {
     const other = new SimulatedRedis();
     other.words = new Map(this.#replica);
+    other.claims = this.#replicaClaims.clone();
     return other;
   }
 
@@ -172,6 +179,7 @@ export class SimulatedRedis {
 
   flush(): void {
     this.words.clear();
+    this.claims.clear();
   }
 }
 
@@ -235,6 +243,58 @@ export class SimulatedCounterStore implements CounterStore {
     return { status: 'done', results, storeTimeMs };
   }
 
+  restoreReceipts(epoch: Epoch, receipts: readonly Receipt[]): Promise<RestoreReply> {
+    return this.#again(epoch, (kept, nowMs) => {
+      return { status: 'done', numbers: receipts.map((receipt) => kept.restore(receipt, nowMs)) };
+    });
+  }
+
+  track(epoch: Epoch, requests: readonly TrackRequest[], leaseMs: number): Promise<TrackReply> {
+    return this.#again(epoch, (kept, nowMs) => {
+      const results = requests.map(({ conversation, completeUpTo }) => {
+        const packed = this.redis.words.get(wordKey(conversation, epoch));
+        if (packed === undefined) return { status: 'missing' } as const;
+        const range = { completeUpTo, last: unpackWord(packed)!.last };
+        kept.track(conversation, epoch.generation, range, nowMs + leaseMs);
+        return { status: 'tracked' } as const;
+      });
+      return { status: 'done', results };
+    });
+  }
+
+  readOpen(epoch: Epoch, conversations: readonly string[]): Promise<OpenReply> {
+    return this.#again(epoch, (kept, nowMs) => {
+      const results = conversations.map((conversation) => {
+        const packed = this.redis.words.get(wordKey(conversation, epoch));
+        if (packed === undefined) return { status: 'missing' } as const;
+        return kept.read(conversation, unpackWord(packed)!, epoch.generation, nowMs);
+      });
+      return { status: 'done', results };
+    });
+  }
+
+  reopen(epoch: Epoch, takes: readonly OpenTake[], renew: boolean): Promise<ReopenReply> {
+    return this.#again(epoch, (kept, nowMs) => {
+      const results = takes.map((take) => kept.reopen(take, epoch.generation, renew, nowMs));
+      return { status: 'done', results };
+    });
+  }
+
+  settle(epoch: Epoch, takes: readonly TakeName[]): Promise<FlagsReply> {
+    return this.#again(epoch, (kept) => {
+      return {
+        status: 'done',
+        flags: takes.map(({ conversation, first }) => kept.settle(conversation, first)),
+      };
+    });
+  }
+
+  expire(epoch: Epoch, takes: readonly ExpiredTake[]): Promise<FlagsReply> {
+    return this.#again(epoch, (kept) => {
+      return { status: 'done', flags: takes.map((take) => kept.expire(take)) };
+    });
+  }
+
   onConnection(_listener: (change: ConnectionChange) => void): void {}
 
   async close(): Promise<void> {
@@ -247,15 +307,26 @@ export class SimulatedCounterStore implements CounterStore {
   }
 
   #takeNow(epoch: Epoch, requests: readonly TakeRequest[]): TakeReply {
-    const results = requests.map(({ conversation, count }): TakeResult => {
-      const key = wordKey(conversation, epoch);
-      const packed = this.redis.words.get(key);
-      if (packed === undefined) return { status: 'missing' };
-      if (!isWord(packed)) return { status: 'corrupt', found: String(packed) };
+    const { words, claims: kept } = this.redis;
+    const nowMs = this.#clock.monotonicMs();
+    const results = requests.map((request): TakeResult => {
+      const key = wordKey(request.conversation, epoch);
+      const packed = words.get(key);
+      const known = request.claims && kept.lookUp(request, nowMs);
+      const claims = known && { claims: known };
+      const count = request.count - (known?.filter(({ status }) => status === 'repeated').length ?? 0);
+      const mayTake = known === undefined || kept.mayTake(request, epoch.generation);
+      if (known !== undefined && count === 0 && mayTake)
+        return { status: 'repeated', claims: kept.keep(request, known, 0, nowMs) };
+      if (packed === undefined) return { status: 'missing', ...claims };
+      if (!isWord(packed)) return { status: 'corrupt', found: String(packed), ...claims };
       const after = takeFrom(packed, count);
-      if (after === undefined) return { status: 'short', word: unpackWord(packed)! };
-      this.redis.words.set(key, after);
-      return { status: 'taken', word: unpackWord(after)! };
+      if (after === undefined) return { status: 'short', word: unpackWord(packed)!, ...claims };
+      if (!mayTake) return { status: 'untracked' };
+      words.set(key, after);
+      const word = unpackWord(after)!;
+      if (known === undefined) return { status: 'taken', word };
+      return { status: 'taken', word, claims: kept.keep(request, known, unpackWord(packed)!.last, nowMs) };
     });
     return { status: 'done', results, storeTimeMs: this.#clock.monotonicMs() };
   }
@@ -276,6 +347,19 @@ export class SimulatedCounterStore implements CounterStore {
     return true;
   }
 
+  /** An operation that may be run again: its answer may be lost, too. */
+  async #again<T>(
+    epoch: Epoch,
+    run: (kept: KeptClaims, nowMs: number) => T,
+  ): Promise<T | { status: 'stale'; history: string }> {
+    await this.#way();
+    if (epoch.history !== this.redis.history) return this.#stale();
+    const reply = run(this.redis.claims, this.#clock.monotonicMs());
+    await this.#delay();
+    if (this.#random.chance(this.#rates.lostAfter)) throw unavailable('counter_unavailable');
+    return reply;
+  }
+
   async #way(): Promise<void> {
     await this.#delay();
     if (this.#closed) throw new TidemarkError('closed', 'closed');
@@ -290,69 +374,7 @@ export class SimulatedCounterStore implements CounterStore {
   }
 }
 
-/** A memory ledger that many simulated processes share, with faults on the way. */
-export class SimulatedLedger implements Ledger {
-  readonly #memory: MemoryLedger;
-  readonly #clock: VirtualClock;
-  readonly #random: Random;
-  readonly #rates: FaultRates;
-  up = true;
-
-  constructor(clock: VirtualClock, random: Random, rates: FaultRates) {
-    this.#memory = new MemoryLedger(() => clock.monotonicMs());
-    this.#clock = clock;
-    this.#random = random;
-    this.#rates = rates;
-  }
-
-  registerHistory(history: string): Promise<number> {
-    return this.#run(() => this.#memory.registerHistory(history));
-  }
-
-  reserve(requests: readonly ReserveRequest[]): Promise<readonly ReserveOutcome[]> {
-    return this.#run(() => this.#memory.reserve(requests));
-  }
-
-  recordGaps(gaps: readonly NewGap[]): Promise<void> {
-    return this.#run(() => this.#memory.recordGaps(gaps));
-  }
-
-  handBack(...[generation, words]: Parameters<Ledger['handBack']>): Promise<void> {
-    return this.#run(() => this.#memory.handBack(generation, words));
-  }
-
-  load(conversations: readonly string[]): Promise<readonly (LedgerEntry | undefined)[]> {
-    return this.#run(() => this.#memory.load(conversations));
-  }
-
-  list(...[type, page]: Parameters<Ledger['list']>): Promise<readonly LedgerEntry[]> {
-    return this.#run(() => this.#memory.list(type, page));
-  }
-
-  gaps(...[conversation, range]: Parameters<Ledger['gaps']>): Promise<readonly Gap[]> {
-    return this.#memory.gaps(conversation, range);
-  }
-
-  onNotice(): void {}
-
-  async close(): Promise<void> {}
-
-  async #run<T>(operation: () => Promise<T>): Promise<T> {
-    await this.#delay();
-    if (!this.up || this.#random.chance(this.#rates.ledgerFails)) throw unavailable('ledger_unavailable');
-    const result = await operation();
-    await this.#delay();
-    // Done, but nobody is told.
-    if (!this.up || this.#random.chance(this.#rates.ledgerFails)) throw unavailable('ledger_unavailable');
-    return result;
-  }
-
-  #delay(): Promise<void> {
-    return this.#clock.sleep(delayMs(this.#random, this.#rates));
-  }
-}
-
-function delayMs(random: Random, rates: FaultRates): number {
+export function delayMs(random: Random, rates: FaultRates): number {
   const isSlow = rates.slowMs !== undefined && random.chance(rates.slowChance ?? 0);
   return random.next() * (isSlow ? rates.slowMs : rates.maxDelayMs);
 }
@@ -361,6 +383,6 @@ function wordKey(conversation: string, epoch: Epoch): string {
   return `${conversation}@${epoch.generation}`;
 }
 
-function unavailable(code: 'counter_unavailable' | 'ledger_unavailable'): TidemarkError {
+export function unavailable(code: 'counter_unavailable' | 'ledger_unavailable'): TidemarkError {
   return new TidemarkError(code, 'planned fault');
 }

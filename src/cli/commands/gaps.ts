@@ -17,19 +17,10 @@ interface GapsOptions {
 export function addGaps(program: Command, runner: Runner): void {
   program
     .command('gaps')
-    .description('list the recorded gaps of a conversation, with their reasons')
+    .description('list the recorded gaps of a conversation as ranges, with their reasons')
     .argument('<conversation>', 'group:g1, private:alice:bob or <type>:<id>')
-    .option(
-      '--from <n>',
-      'only gaps that reach this number or a higher one',
-      wholeNumber(1, maxSequenceNumber),
-      1,
-    )
-    .option(
-      '--to <n>',
-      'only gaps that begin at this number or a lower one',
-      wholeNumber(1, maxSequenceNumber),
-    )
+    .option('--from <n>', 'only numbers from this one on', wholeNumber(1, maxSequenceNumber), 1)
+    .option('--to <n>', 'only numbers up to this one', wholeNumber(1, maxSequenceNumber))
     .option('--limit <n>', `most gaps, 1 to ${maxGaps}`, wholeNumber(1, maxGaps), 1_000)
     .addHelpText('after', examples('tidemark gaps group:g1 --from 100 --data ./d'))
     .action(async (text: string, { from, to, limit }: GapsOptions, command: Command) => {
@@ -49,11 +40,9 @@ export function addGaps(program: Command, runner: Runner): void {
           timeText(gap.recordedAtMs),
         ]);
         await output.write(rows.length === 0 ? 'no gaps\n' : `${columns(rows)}\n`);
-        if (gaps.length === limit) {
-          output.noteLine(
-            `tidemark: ${limit} gaps are shown, there may be more; go on with --from ${gaps.at(-1)!.last + 1}`,
-          );
-        }
+        const next = (gaps.at(-1)?.last ?? 0) + 1;
+        if (gaps.length === limit && next <= (to ?? maxSequenceNumber))
+          output.noteLine(`tidemark: ${limit} gaps are shown, there may be more; go on with --from ${next}`);
         return 0;
       });
     });

@@ -1,6 +1,14 @@
 /**
- * Keys in Redis: `seq:{group:g1}:7` for a counter word, `seq:lane:<process>:<n>` for a lane. The braces keep a
- * conversation in one cluster slot whatever its generation.
+ * Keys in Redis. The braces keep a conversation in one cluster slot.
+ *
+ * | key | holds |
+ * |---|---|
+ * | `seq:{group:g1}:7` | the counter word of generation 7 |
+ * | `seq:{group:g1}:receipt:m1` | the number of the message id `m1`, in whichever generation |
+ * | `seq:{group:g1}:open` | open takes, in whichever generation |
+ * | `seq:lane:<process>:<n>` | a lane |
+ *
+ * What follows the last `}` tells the kind: a message id has `}` as `%7D` there, and `%` as `%25`.
  */
 
 import { TidemarkError } from '../../errors.js';
@@ -10,6 +18,8 @@ const maxPrefixBytes = 64;
 const forbiddenInPrefix = /[{}*?[\]\\^\u0000-\u001f\u007f-\u009f]/;
 /** `<type>:<id>`; anything else between the braces is somebody else's key. */
 const conversationKey = /^[a-z][a-z0-9_-]{0,31}:./s;
+const braceOrPercent = /[}%]/;
+const braceOrPercentAll = /[}%]/g;
 /** As Tidemark writes a generation: no sign, no leading zero, exact as a double. */
 const canonicalGeneration = /^[1-9]\d{0,14}$/;
 
@@ -18,9 +28,22 @@ export function wordKey(prefix: string, conversation: string, generation: number
   return `${prefix}:{${conversation}}:${generation}`;
 }
 
+/** The key of the receipt of a message id. */
+export function receiptKey(prefix: string, conversation: string, messageId: string): string {
+  const escaped = braceOrPercent.test(messageId)
+    ? messageId.replace(braceOrPercentAll, (character) => (character === '}' ? '%7D' : '%25'))
+    : messageId;
+  return `${prefix}:{${conversation}}:receipt:${escaped}`;
+}
+
+/** The key of a conversation's open takes. */
+export function openKey(prefix: string, conversation: string): string {
+  return `${prefix}:{${conversation}}:open`;
+}
+
 /** The pattern of SCAN that every word's key matches; {@link generationOfKey} decides. */
 export function wordPattern(prefix: string): string {
-  return `${prefix}:{*}:*`;
+  return `${prefix}:{*}:[1-9]*`;
 }
 
 /** The generation of a word's key; undefined for any other key. An id may hold `}:`, so the last one counts. */

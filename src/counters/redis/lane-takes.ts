@@ -1,13 +1,12 @@
 import type { Epoch, TakeReply, TakeRequest } from '../../core/counter-store.js';
-import { takeStep } from '../../core/counter-word.js';
 import type { RedisConnection } from './connection.js';
 import { closed, hasCertainlyNotRun, isReplicaError, isReply, unavailable } from './failures.js';
-import { wordKey } from './keys.js';
 import { type Lane, Lanes, laneTtlMs } from './lanes.js';
 import type { RedisLink } from './link.js';
 import type { RedisSettings } from './options.js';
 import { decodeTake, type TakeAnswer } from './reply.js';
 import type { Scripts } from './scripts.js';
+import { planTake, type TakePlan, takeArguments } from './take-command.js';
 
 /** How often one call sends a take that certainly did not run, before it leaves the rest to the caller. */
 const maxAttempts = 3;
@@ -21,8 +20,7 @@ const laneTtl = String(laneTtlMs);
 interface SentTake {
   readonly lane: Lane;
   readonly epoch: Epoch;
-  readonly requests: readonly TakeRequest[];
-  readonly order: readonly number[] | undefined;
+  readonly plan: TakePlan;
   readonly number: number;
   readonly sentAtMs: number;
 }
@@ -87,17 +85,17 @@ export class LaneTakes {
   }
 
   async #takeIn(lane: Lane, epoch: Epoch, requests: readonly TakeRequest[]): Promise<TakeReply> {
-    const order = orderBySteps(requests);
+    const plan = planTake(requests);
     for (let attempt = 1; ; attempt += 1) {
       const connection = this.#link.current ?? (await this.#link.connection());
       await this.#ensureRecord(connection, lane);
       this.#lastNumber += 1;
-      const sent = { lane, epoch, requests, order, number: this.#lastNumber, sentAtMs: performance.now() };
+      const sent = { lane, epoch, plan, number: this.#lastNumber, sentAtMs: performance.now() };
       let answer: TakeAnswer;
       let cause: unknown;
       try {
         const { take } = this.#scripts();
-        answer = decodeTake(await connection.runScript(take, this.#command(take.sha, sent)), requests, order);
+        answer = decodeTake(await connection.runScript(take, this.#command(take.sha, sent)), plan);
       } catch (error) {
         cause = connection.end?.cause ?? error;
         if (hasCertainlyNotRun(error)) throw this.#refused(connection, cause);
@@ -136,31 +134,20 @@ export class LaneTakes {
     return error;
   }
 
-  #command(sha: string, { lane, epoch, requests, order, number }: SentTake): string[] {
+  #command(sha: string, { lane, epoch, plan, number }: SentTake): string[] {
     const { prefix } = this.#settings;
-    const args = ['EVALSHA', sha, String(requests.length + 1), lane.key];
-    for (let place = 0; place < requests.length; place += 1) {
-      const request = requests[order === undefined ? place : order[place]!]!;
-      args.push(wordKey(prefix, request.conversation, epoch.generation));
-    }
-    args.push(epoch.history, String(number), laneTtl);
-    for (const index of order ?? []) {
-      const { count } = requests[index]!;
-      if (count === 1) break;
-      args.push(String(takeStep(count)));
-    }
-    return args;
+    return ['EVALSHA', sha, ...takeArguments(plan, { prefix, lane: lane.key, ...epoch, number, laneTtl })];
   }
 
   /** Finds out what became of a take, through any number of lost connections. */
   async #recall(sent: SentTake, error: unknown): Promise<TakeAnswer> {
-    const { lane, epoch, requests, order, number, sentAtMs } = sent;
+    const { lane, epoch, plan, number, sentAtMs } = sent;
     for (let refusals = 0; ; ) {
       const connection = await this.#link.whenUp();
       try {
         const { recall } = this.#scripts();
         const args = ['EVALSHA', recall.sha, '1', lane.key, epoch.history, String(number), laneTtl];
-        const answer = decodeTake(await connection.runScript(recall, args), requests, order);
+        const answer = decodeTake(await connection.runScript(recall, args), plan);
         if (answer.status === 'stale') return { status: 'unknown', why: 'Redis has another history now' };
         if (answer.status !== 'not_run') return answer;
         // An error that is no refusal may have ended the script in the middle, before it wrote its record.
@@ -179,14 +166,4 @@ export class LaneTakes {
       }
     }
   }
-}
-
-/** Requests for more than one number come first, because only those have a step of their own among the arguments. */
-function orderBySteps(requests: readonly TakeRequest[]): readonly number[] | undefined {
-  if (!requests.some(({ count }) => count > 1)) return undefined;
-  const order: number[] = [];
-  for (let index = 0; index < requests.length; index += 1) if (requests[index]!.count > 1) order.push(index);
-  for (let index = 0; index < requests.length; index += 1)
-    if (requests[index]!.count === 1) order.push(index);
-  return order;
 }

@@ -4,24 +4,45 @@ import type {
   CounterStore,
   CounterStoreTraits,
   Epoch,
+  ExpiredTake,
+  FlagsReply,
   Grant,
   GrantReply,
+  OpenReply,
+  OpenTake,
   ReadReply,
+  Receipt,
+  ReopenReply,
+  RestoreReply,
+  TakeName,
   TakeReply,
   TakeRequest,
+  TrackReply,
+  TrackRequest,
 } from '../../core/counter-store.js';
 import { RedisConnection } from './connection.js';
 import { closed, hasCertainlyNotRun, isReplicaError, unavailable } from './failures.js';
-import { wordKey } from './keys.js';
+import { openKey, receiptKey, wordKey } from './keys.js';
 import { LaneTakes } from './lane-takes.js';
 import { RedisLink } from './link.js';
 import { type RedisCounterStoreOptions, type RedisSettings, resolveOptions } from './options.js';
-import { decodeGrant, decodeRead } from './reply.js';
-import { loadScripts, type Script, type Scripts } from './scripts.js';
+import {
+  decodeFlags,
+  decodeGrant,
+  decodeOpen,
+  decodeRead,
+  decodeReopen,
+  decodeRestore,
+  decodeTrack,
+} from './reply.js';
+import { loadScripts, type ScriptName, type Scripts } from './scripts.js';
 import { checkServer, primaryHistory } from './server-check.js';
 import { sweepWords } from './sweep.js';
 
 export type { RedisCounterStoreOptions } from './options.js';
+
+/** Most expired takes that one reading of a conversation names. */
+const maxExpired = '100';
 
 /**
  * Counter words in Redis 6.2 or newer, or Valkey: one primary, directly or behind a fixed address.
@@ -29,7 +50,8 @@ export type { RedisCounterStoreOptions } from './options.js';
  * Connects at the first call and reconnects by itself until it is closed. The process stays alive until then. A user
  * with few rights needs these (for the default prefix), and `+select` for a database other than 0:
  *
- * `ACL SETUSER tidemark on >PASSWORD ~seq:* +evalsha +script|load +info +time +get +set +incrby +unlink +scan`
+ * `ACL SETUSER tidemark on >PASSWORD ~seq:* +evalsha +script|load +info +time +get +set +incrby +unlink +scan +zadd
+ * +zrange +zrem +zremrangebyscore`
  *
  * @example
  * ```ts
@@ -115,13 +137,10 @@ export class RedisCounterStore implements CounterStore {
     for (const { block, mode, expiresAtStoreTimeMs } of grants) {
       args.push(mode, String(block.start), String(block.end), String(expiresAtStoreTimeMs));
     }
-    const conversations = grants.map(({ conversation }) => conversation);
+    const keys = grants.map(({ conversation }) => this.#wordKey(conversation, epoch));
     const connection = await this.#connection();
     try {
-      return decodeGrant(
-        await this.#runScript(connection, 'grant', epoch, conversations, args),
-        grants.length,
-      );
+      return decodeGrant(await this.#runScript(connection, 'grant', epoch, keys, args), grants.length);
     } catch (error) {
       const failure = this.#failure(connection, error);
       if (hasCertainlyNotRun(error)) throw failure;
@@ -138,9 +157,97 @@ export class RedisCounterStore implements CounterStore {
    * @throws TidemarkError `counter_unavailable`, `counter_unsupported`, `closed`
    */
   async read(epoch: Epoch, conversations: readonly string[]): Promise<ReadReply> {
-    return this.#run(async (connection) =>
-      decodeRead(await this.#runScript(connection, 'read', epoch, conversations, []), conversations.length),
+    const keys = conversations.map((conversation) => this.#wordKey(conversation, epoch));
+    return decodeRead(await this.#script('read', epoch, keys, []), keys.length);
+  }
+
+  /**
+   * Puts receipts back, where there are none.
+   *
+   * @param epoch - the history that the caller believes in, checked inside Redis, and its generation
+   * @param receipts - at most 1,000
+   * @returns the number of each message id now, or `stale`
+   * @throws TidemarkError `counter_unavailable`, `counter_unsupported`, `closed`
+   */
+  async restoreReceipts(epoch: Epoch, receipts: readonly Receipt[]): Promise<RestoreReply> {
+    const { prefix } = this.#settings;
+    const keys = receipts.map(({ conversation, messageId }) => receiptKey(prefix, conversation, messageId));
+    const args = receipts.flatMap(({ number, ttlMs }) => [String(number), String(ttlMs)]);
+    return decodeRestore(await this.#script('restore', epoch, keys, args), keys.length);
+  }
+
+  /**
+   * Begins to track conversations in this history.
+   *
+   * @param epoch - the history that the caller believes in, checked inside Redis, and its generation
+   * @param requests - at most 1,000 conversations, each with its complete mark
+   * @param leaseMs - how long everything above the mark is held open, in milliseconds
+   * @returns one result per conversation, or `stale`
+   * @throws TidemarkError `counter_unavailable`, `counter_unsupported`, `closed`
+   */
+  async track(epoch: Epoch, requests: readonly TrackRequest[], leaseMs: number): Promise<TrackReply> {
+    const keys = this.#wordAndOpenKeys(
+      epoch,
+      requests.map(({ conversation }) => conversation),
     );
+    const marks = requests.map(({ completeUpTo }) => String(completeUpTo));
+    const args = [String(epoch.generation), String(leaseMs), ...marks];
+    return decodeTrack(await this.#script('track', epoch, keys, args), requests.length);
+  }
+
+  /**
+   * Reads what is open.
+   *
+   * @param epoch - the history that the caller believes in, checked inside Redis, and its generation
+   * @param conversations - at most 1,000 keys of distinct conversations
+   * @returns one result per conversation, or `stale`
+   * @throws TidemarkError `counter_unavailable`, `counter_unsupported`, `closed`
+   */
+  async readOpen(epoch: Epoch, conversations: readonly string[]): Promise<OpenReply> {
+    const keys = this.#wordAndOpenKeys(epoch, conversations);
+    const args = [String(epoch.generation), maxExpired];
+    return decodeOpen(await this.#script('read-open', epoch, keys, args), conversations);
+  }
+
+  /**
+   * Opens takes again that are held, and with `renew` gives those that are open a new lease.
+   *
+   * @param epoch - the history that the caller believes in, checked inside Redis, and its generation
+   * @param takes - at most 1,000, each with what is left of its lease
+   * @param renew - whether takes that are open get that lease, too
+   * @returns for each take whether it is open now, or `stale`
+   * @throws TidemarkError `counter_unavailable`, `counter_unsupported`, `closed`
+   */
+  async reopen(epoch: Epoch, takes: readonly OpenTake[], renew: boolean): Promise<ReopenReply> {
+    const args = [String(epoch.generation), renew ? '1' : '0'];
+    for (const { first, last, leaseMs } of takes) args.push(String(first), String(last), String(leaseMs));
+    return decodeReopen(await this.#script('reopen', epoch, this.#openKeys(takes), args), takes.length);
+  }
+
+  /**
+   * Ends open takes.
+   *
+   * @param epoch - the history that the caller believes in, checked inside Redis, and its generation
+   * @param takes - at most 1,000, by the first of their numbers
+   * @returns for each whether it was open, or `stale`
+   * @throws TidemarkError `counter_unavailable`, `counter_unsupported`, `closed`
+   */
+  async settle(epoch: Epoch, takes: readonly TakeName[]): Promise<FlagsReply> {
+    const args = ['settle', ...takes.map(({ first }) => String(first))];
+    return decodeFlags(await this.#script('settle', epoch, this.#openKeys(takes), args), takes.length);
+  }
+
+  /**
+   * Removes open takes whose lease has ended.
+   *
+   * @param epoch - the history that the caller believes in, checked inside Redis, and its generation
+   * @param takes - at most 25,000, as they were read
+   * @returns for each whether it was removed, or `stale`
+   * @throws TidemarkError `counter_unavailable`, `counter_unsupported`, `closed`
+   */
+  async expire(epoch: Epoch, takes: readonly ExpiredTake[]): Promise<FlagsReply> {
+    const args = ['expire', ...takes.map(({ written }) => written)];
+    return decodeFlags(await this.#script('settle', epoch, this.#openKeys(takes), args), takes.length);
   }
 
   /**
@@ -196,16 +303,39 @@ export class RedisCounterStore implements CounterStore {
     }
   }
 
-  #runScript(
-    connection: RedisConnection,
-    name: 'grant' | 'read',
+  #wordKey(conversation: string, epoch: Epoch): string {
+    return wordKey(this.#settings.prefix, conversation, epoch.generation);
+  }
+
+  #openKeys(takes: readonly TakeName[]): readonly string[] {
+    return takes.map(({ conversation }) => openKey(this.#settings.prefix, conversation));
+  }
+
+  #wordAndOpenKeys(epoch: Epoch, conversations: readonly string[]): readonly string[] {
+    return conversations.flatMap((conversation) => [
+      this.#wordKey(conversation, epoch),
+      openKey(this.#settings.prefix, conversation),
+    ]);
+  }
+
+  /** Runs a script that may be run again at any time. */
+  #script(
+    name: ScriptName,
     epoch: Epoch,
-    conversations: readonly string[],
+    keys: readonly string[],
     args: readonly string[],
   ): Promise<unknown> {
-    const { prefix } = this.#settings;
-    const keys = conversations.map((conversation) => wordKey(prefix, conversation, epoch.generation));
-    const script: Script = this.#scripts![name];
+    return this.#run((connection) => this.#runScript(connection, name, epoch, keys, args));
+  }
+
+  #runScript(
+    connection: RedisConnection,
+    name: ScriptName,
+    epoch: Epoch,
+    keys: readonly string[],
+    args: readonly string[],
+  ): Promise<unknown> {
+    const script = this.#scripts![name];
     const command = ['EVALSHA', script.sha, String(keys.length), ...keys, epoch.history, ...args];
     return connection.runScript(script, command);
   }

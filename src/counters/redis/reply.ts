@@ -1,22 +1,34 @@
 /** The one place that knows the shape of the scripts' replies. Callers see named fields only. */
 
 import type {
+  ClaimResult,
   CorruptWord,
+  ExpiredTake,
+  FlagsReply,
   GrantReply,
   GrantResult,
+  OpenReply,
+  OpenResult,
   ReadReply,
   ReadResult,
+  ReopenReply,
+  RestoreReply,
   TakeReply,
   TakeRequest,
   TakeResult,
+  TrackReply,
 } from '../../core/counter-store.js';
 import { lastOf, maxWord, remainingOf } from '../../core/counter-word.js';
 import { TidemarkError } from '../../errors.js';
+import type { TakePlan } from './take-command.js';
 
 const maxFoundLength = 64;
 const maxQuotedLength = 200;
 const canonicalInteger = /^(?:0|[1-9]\d{0,15})$/;
 const missing = { status: 'missing' } as const;
+const fresh = { status: 'fresh' } as const;
+/** As track.lua writes them. */
+const openTake = /^(?:hold )?(\d{1,12}) (\d{1,12}) \d+$/;
 
 /** What a take or a recall answered. */
 export type TakeAnswer =
@@ -26,16 +38,8 @@ export type TakeAnswer =
   /** It may have run, and nobody knows. */
   | { readonly status: 'unknown'; readonly why: string };
 
-/**
- * Reads the reply of take.lua or recall.lua.
- *
- * @param order - the place of each request among the keys that were sent; undefined when they were sent in order
- */
-export function decodeTake(
-  reply: unknown,
-  requests: readonly TakeRequest[],
-  order: readonly number[] | undefined,
-): TakeAnswer {
+/** Reads the reply of take.lua or recall.lua: one result for each request, in the order in which they were asked for. */
+export function decodeTake(reply: unknown, { requests, order, claims }: TakePlan): TakeAnswer {
   // Indexed, not destructured: this runs once for each number in the end.
   const fields = asArray(reply);
   const status = fields[0];
@@ -43,15 +47,38 @@ export function decodeTake(
   if (status === 'NOT_RUN') return { status: 'not_run' };
   if (status === 'LOST') return { status: 'unknown', why: 'the record of the lane is gone' };
   if (status === 'SUPERSEDED') return { status: 'unknown', why: 'a later take ran in the same lane' };
-  if (status !== 'DONE' || fields.length !== requests.length + 2) {
+  if (status !== 'DONE' || fields.length !== requests.length + claims + 2) {
     return { status: 'unknown', why: unexpected('take', reply).message };
   }
   const results = new Array<TakeResult>(requests.length);
+  let nextClaim = requests.length + 2;
   for (let place = 0; place < requests.length; place += 1) {
+    const request = requests[place]!;
     const index = order === undefined ? place : order[place]!;
-    results[index] = takeResult(fields[place + 2], requests[index]!.count);
+    if (request.claims === undefined) {
+      results[index] = takeResult(fields[place + 2], request.count);
+      continue;
+    }
+    const end = nextClaim + request.claims.calls.length;
+    results[index] = claimedResult(fields[place + 2], request, fields.slice(nextClaim, end));
+    nextClaim = end;
   }
   return { status: 'done', results, storeTimeMs: Number(fields[1]) };
+}
+
+function claimedResult(field: unknown, request: TakeRequest, found: readonly unknown[]): TakeResult {
+  if (field === 'UNTRACKED') return { status: 'untracked' };
+  const wasTaken = typeof field === 'number' && field >= 0;
+  const claims = request.claims!.calls.map(({ tracked }, index): ClaimResult => {
+    const number = found[index];
+    if (typeof number !== 'number') return corrupt(String(number));
+    if (number === 0) return fresh;
+    const known = { status: 'repeated', number: Math.abs(number) } as const;
+    return tracked && wasTaken ? { ...known, open: number > 0 } : known;
+  });
+  if (field === 0) return { status: 'repeated', claims };
+  const repeated = claims.filter(({ status }) => status !== 'fresh').length;
+  return { ...takeResult(field, request.count - repeated), claims } as TakeResult;
 }
 
 function takeResult(result: unknown, count: number): TakeResult {
@@ -70,13 +97,10 @@ function takeResult(result: unknown, count: number): TakeResult {
 
 /** Reads the reply of grant.lua. */
 export function decodeGrant(reply: unknown, count: number): GrantReply {
-  const [status, ...results] = asArray(reply);
-  if (status === 'STALE') return { status: 'stale', history: String(results[0]) };
-  if (status !== 'DONE' || results.length !== count) throw unexpected('grant', reply);
-  return {
-    status: 'done',
-    results: results.map((result): GrantResult => (result === 1 ? 'granted' : 'refused')),
-  };
+  const fields = fieldsOf('grant', reply, count);
+  if ('history' in fields) return fields;
+  const results = fields.results.map((result): GrantResult => (result === 1 ? 'granted' : 'refused'));
+  return { status: 'done', results };
 }
 
 /** Reads the reply of read.lua. */
@@ -95,6 +119,78 @@ function readResult(result: unknown): ReadResult {
   // Written so that a word that is no number is refused, too.
   if (!(word <= maxWord)) return corrupt(text);
   return { status: 'present', word: { last: lastOf(word), remaining: remainingOf(word) } };
+}
+
+/** Reads the reply of restore.lua. */
+export function decodeRestore(reply: unknown, count: number): RestoreReply {
+  const fields = fieldsOf('restore', reply, count);
+  return 'history' in fields ? fields : { status: 'done', numbers: fields.results.map(Number) };
+}
+
+/** Reads the reply of track.lua. */
+export function decodeTrack(reply: unknown, count: number): TrackReply {
+  const fields = fieldsOf('track', reply, count);
+  if ('history' in fields) return fields;
+  const results = fields.results.map((result) => {
+    if (result === 0) return missing;
+    return result === 1 ? ({ status: 'tracked' } as const) : corrupt(String(result));
+  });
+  return { status: 'done', results };
+}
+
+/** Reads the reply of read-open.lua. */
+export function decodeOpen(reply: unknown, conversations: readonly string[]): OpenReply {
+  const fields = fieldsOf('read-open', reply, conversations.length);
+  if ('history' in fields) return fields;
+  const results = fields.results.map((result, index) => openResult(asArray(result), conversations[index]!));
+  return { status: 'done', results };
+}
+
+function openResult([text, state, ...expired]: readonly unknown[], conversation: string): OpenResult {
+  const read = readResult(text);
+  if (read.status !== 'present') return read;
+  const { word } = read;
+  if (state === 'UNTRACKED') return { status: 'untracked', word };
+  if (typeof state !== 'number') return corrupt(String(asArray(state)[0]));
+  const takes: ExpiredTake[] = [];
+  for (const member of expired) {
+    const written = String(member);
+    const numbers = openTake.exec(written);
+    if (numbers === null) return corrupt(written);
+    takes.push({ conversation, first: Number(numbers[1]), last: Number(numbers[2]), written });
+  }
+  return { status: 'tracked', word, firstOpen: state === 0 ? undefined : state, expired: takes };
+}
+
+/** Reads the reply of reopen.lua. */
+export function decodeReopen(reply: unknown, count: number): ReopenReply {
+  const fields = fieldsOf('reopen', reply, count);
+  if ('history' in fields) return fields;
+  const results = fields.results.map((result) => {
+    if (result === -1) return 'untracked';
+    if (result === 2) return 'reopened';
+    return result === 1 ? 'open' : 'gone';
+  });
+  return { status: 'done', results };
+}
+
+/** Reads the reply of settle.lua. */
+export function decodeFlags(reply: unknown, count: number): FlagsReply {
+  const fields = fieldsOf('settle', reply, count);
+  return 'history' in fields
+    ? fields
+    : { status: 'done', flags: fields.results.map((result) => Number(result) > 0) };
+}
+
+function fieldsOf(
+  script: string,
+  reply: unknown,
+  count: number,
+): { readonly status: 'stale'; readonly history: string } | { readonly results: readonly unknown[] } {
+  const [status, ...results] = asArray(reply);
+  if (status === 'STALE') return { status: 'stale', history: String(results[0]) };
+  if (status !== 'DONE' || results.length !== count) throw unexpected(script, reply);
+  return { results };
 }
 
 /** One field of an INFO reply; undefined when it is not there. */

@@ -7,26 +7,30 @@ export interface Script {
   readonly text: string;
 }
 
+const names = [
+  'take',
+  'recall',
+  'grant',
+  'read',
+  'restore',
+  'track',
+  'read-open',
+  'reopen',
+  'settle',
+] as const;
+
+export type ScriptName = (typeof names)[number];
+
 /** The scripts of the store, by the names of their files in `scripts/`. */
-export interface Scripts {
-  readonly take: Script;
-  readonly recall: Script;
-  readonly grant: Script;
-  readonly read: Script;
-}
+export type Scripts = Readonly<Record<ScriptName, Script>>;
 
 /** Reads the scripts; when a store connects, not when the module is loaded. */
 export async function loadScripts(): Promise<Scripts> {
-  const [take, recall, grant, read] = await Promise.all([
-    load('take'),
-    load('recall'),
-    load('grant'),
-    load('read'),
-  ]);
-  return { take, recall, grant, read };
+  const scripts = await Promise.all(names.map(async (name) => [name, await load(name)] as const));
+  return Object.fromEntries(scripts) as Record<ScriptName, Script>;
 }
 
-async function load(name: keyof Scripts): Promise<Script> {
+async function load(name: ScriptName): Promise<Script> {
   const text = await readFile(new URL(`./scripts/${name}.lua`, import.meta.url), 'utf8');
   return { text, sha: createHash('sha1').update(text).digest('hex') };
 }

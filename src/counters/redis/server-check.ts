@@ -11,6 +11,10 @@ const oldestVersion = { major: 6, minor: 2 };
 /** The probe's records go within this time even when they cannot be deleted, in milliseconds. */
 const probeTtlMs = 10_000;
 
+/** Everything that scripts and sweeps run, as an ACL rule. */
+const neededCommands =
+  '+evalsha +script|load +info +time +get +set +incrby +unlink +scan +zadd +zrange +zrem +zremrangebyscore';
+
 /** Where and as whom the server is checked. */
 export interface CheckTarget {
   readonly endpoint: string;
@@ -28,8 +32,7 @@ export async function checkServer(connection: RedisConnection, target: CheckTarg
   try {
     checkVersion(await connection.call(['INFO', 'server']), target.endpoint);
     const history = primaryHistory(await connection.call(['INFO', 'replication']), target.endpoint);
-    const { take, recall, grant, read } = target.scripts;
-    for (const script of [take, recall, grant, read]) await connection.call(['SCRIPT', 'LOAD', script.text]);
+    for (const { text } of Object.values(target.scripts)) await connection.call(['SCRIPT', 'LOAD', text]);
     await tryEverything(connection, target, history);
   } catch (error) {
     if (isPermissionError(error)) throw missingPermission(target, error as Error);
@@ -77,13 +80,18 @@ async function tryEverything(
   const lane = laneKey(prefix, processId, 'probe');
   const word = `${lane}:word`;
   const ttlMs = String(probeTtlMs);
-  await connection.call(['EVALSHA', scripts.take.sha, '2', lane, word, history, '1', ttlMs]);
+  await connection.call(['EVALSHA', scripts.take.sha, '2', lane, word, history, '1', ttlMs, '1']);
+  // Each of these finds nothing to do.
+  await connection.call(['ZADD', `${lane}:open`, 'XX', '0', '0']);
+  await connection.call(['ZRANGE', `${lane}:open`, '0', '0']);
+  await connection.call(['ZREM', `${lane}:open`, '0']);
+  await connection.call(['ZREMRANGEBYSCORE', `${lane}:open`, '0', '0']);
   await connection.call(['SCAN', '0', 'MATCH', lane, 'COUNT', '1', 'TYPE', 'string']);
   await connection.call(['UNLINK', lane]);
 }
 
 function missingPermission({ endpoint, prefix }: CheckTarget, error: Error): Error {
-  const rule = `~${prefix}:* +evalsha +script|load +info +time +get +set +incrby +unlink +scan`;
+  const rule = `~${prefix}:* ${neededCommands}`;
   return unsupported(
     endpoint,
     `does not let this user do what is needed (${error.message}); allow it: ACL SETUSER <user> ${rule}`,

@@ -168,7 +168,7 @@ export class LmdbLedger implements Ledger {
   async recordGaps(gaps: readonly NewGap[]): Promise<void> {
     this.#check();
     if (gaps.length === 0) return;
-    const keyed = gaps.map((gap) => ({ gap, key: gapKey(gap.conversation, gap.first, gap.last) }));
+    const keyed = gaps.map((gap) => ({ gap, key: gapKey(gap) }));
     await this.#commits.run(() => {
       for (const { key, gap } of keyed) this.#putGap(key, gap, this.#nowMs());
     });
@@ -290,8 +290,7 @@ export class LmdbLedger implements Ledger {
     const { outcome, entry } = decideReservation(found, request, nowMs);
     // I7: the gap is in the transaction that reserves behind it.
     if (outcome.status === 'reserved' && outcome.gap !== undefined) {
-      const { conversation, first, last } = outcome.gap;
-      this.#putGap(gapKey(conversation, first, last), outcome.gap, nowMs);
+      this.#putGap(gapKey(outcome.gap), outcome.gap, nowMs);
     }
     if (entry !== undefined) this.#putEntry(key, entry);
     return outcome;

@@ -5,7 +5,7 @@
  * |---|---|
  * | `c` conversation | complete mark: format, complete up to, checksum |
  * | `e` conversation | entry: format, ceiling, floor, generation, block size, reserved at, checksum |
- * | `g` conversation, 0, first, last | gap: format, reason, generation, recorded at, checksum |
+ * | `g` conversation, 0, first, last, reason | gap: format, reason, generation, recorded at, checksum |
  * | `h` history | its generation, checksum |
  * | `m:generation` | the last generation given, checksum |
  * | `m:owner` | name of the process that has the folder |
@@ -52,6 +52,9 @@ const reasonsByNumber: readonly GapReason[] = [
   'lease_expired',
 ];
 
+/** What tells one record of a gap from another. */
+export type GapName = Pick<Gap, 'conversation' | 'first' | 'last' | 'reason'>;
+
 /** A row that Tidemark cannot have written. */
 export interface CorruptRow {
   /** What was found, for the error message. */
@@ -89,9 +92,15 @@ export function conversationOfEntryKey(key: Uint8Array): string {
   return Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString('utf8', 1);
 }
 
-export function gapKey(conversation: string, first: number, last: number): Buffer {
+export function gapKey({ conversation, first, last, reason }: GapName): Buffer {
+  const key = numbersKey(conversation, first, last, 1);
+  key.writeUInt8(reasonsByNumber.indexOf(reason), key.length - 1);
+  return key;
+}
+
+function numbersKey(conversation: string, first: number, last: number, moreBytes: number): Buffer {
   const name = gapPrefix(conversation);
-  const key = Buffer.alloc(name.length + 2 * wide);
+  const key = Buffer.alloc(name.length + 2 * wide + moreBytes);
   name.copy(key);
   key.writeUIntBE(first, name.length, wide);
   key.writeUIntBE(last, name.length + wide, wide);
@@ -101,8 +110,8 @@ export function gapKey(conversation: string, first: number, last: number): Buffe
 /** The keys of the gaps of a conversation that begin at `to` or before. */
 export function gapRange(conversation: string, to: number): { start: Buffer; end: Buffer } {
   return {
-    start: gapKey(conversation, 0, 0),
-    end: gapKey(conversation, Math.min(to, maxSequenceNumber) + 1, 0),
+    start: numbersKey(conversation, 0, 0, 0),
+    end: numbersKey(conversation, Math.min(to, maxSequenceNumber) + 1, 0, 0),
   };
 }
 
@@ -148,8 +157,9 @@ export function decodeGap(key: Buffer, conversation: string, row: Buffer): Gap |
   const damage = damageOf(key, row, gapBytes);
   if (damage !== undefined) return damage;
   const reason = reasonsByNumber[row.readUInt8(1)];
-  const first = key.readUIntBE(key.length - 2 * wide, wide);
-  const last = key.readUIntBE(key.length - wide, wide);
+  const numbersAt = gapPrefix(conversation).length;
+  const first = key.readUIntBE(numbersAt, wide);
+  const last = key.readUIntBE(numbersAt + wide, wide);
   if (reason === undefined || last < first || last > maxSequenceNumber) {
     return { found: `a gap ${first} to ${last} of reason ${row.readUInt8(1)}` };
   }
@@ -166,7 +176,9 @@ export function decodeGap(key: Buffer, conversation: string, row: Buffer): Gap |
 
 /** True when a key in the range of a conversation's gaps is that of one, not of a longer name. */
 export function isGapKey(conversation: string, key: Buffer): boolean {
-  return key.length === gapPrefix(conversation).length + 2 * wide;
+  const bytes = key.length - gapPrefix(conversation).length - 2 * wide;
+  // Version 1 had no reason in the key.
+  return bytes === 0 || bytes === 1;
 }
 
 export function encodeMark(key: Buffer, completeUpTo: number): Buffer {

@@ -131,7 +131,7 @@ export class MemoryLedger implements Ledger {
   #addGap(gap: NewGap, nowMs: number): void {
     const gaps = this.#gaps.get(gap.conversation) ?? new Map<string, Gap>();
     this.#gaps.set(gap.conversation, gaps);
-    const id = `${gap.first}-${gap.last}`;
+    const id = `${gap.first}-${gap.last}-${gap.reason}`;
     if (!gaps.has(id)) gaps.set(id, { ...gap, certain: gapReasons[gap.reason].certain, recordedAtMs: nowMs });
   }
 

@@ -1,66 +1,187 @@
 -- Takes numbers for a batch of conversations, in one atomic step.
 --
 -- KEYS[1]   lane: keeps the reply of the last take that ran in it, so that a lost reply can be recalled
--- KEYS[2…]  counter words; those that take more than one number come first
+-- KEYS[2…]  counter words: first those with claims, then those that take more than one number, then the others; behind
+--           them the keys of the claims, for each word with claims its open takes (if any claim is tracked) and one
+--           receipt for each message id
 -- ARGV[1]   history that the caller believes in (master_replid)
 -- ARGV[2]   number of this take in its lane, rising
 -- ARGV[3]   time to live of the lane's record, milliseconds
--- ARGV[4…]  steps (n − n·10^12) of the first words; the others take one number
+-- ARGV[4]   how many counter words
+-- If there are keys of claims: how many words have claims, the generation, and for each of these words: count, number of
+--           claims, time to live of receipts, lease (0 when no claim is tracked), and for each claim its kind and
+--           offset: 'r0' with a receipt, 'b0' with a receipt and tracked, 't0' tracked, and then its count
+-- The rest  steps (n − n·10^12) of the words behind those with claims; where there is none, one number is taken
 --
--- Reply: {'STALE', history} · {'SUPERSEDED'} · {'DONE', time, result…}, one result for each word:
+-- Reply: {'STALE', history} · {'SUPERSEDED'} · {'DONE', time, result…, claim result…}, one result for each word:
 --   r > 0    taken; r is the word it left
+--   r == 0   nothing had to be taken: every message id has its number
 --   r == -1  missing; `time` is then this server's clock in milliseconds, otherwise 0
 --   r < -1   short; the word is -r - 2, unchanged
---   text     not a counter word; left as it was
+--   text     'UNTRACKED': tracking has not begun; anything else: not a counter word, left as it was
+-- and one for each claim: 0 fresh; n > 0 the number that the message id has; text: the receipt is none; and where r >= 0,
+-- n < 0 the number -n of a message id whose take is tracked and not open.
 -- An error reply means that nothing was taken.
 --
 -- The lane's record: '<number> <packed reply>' after a take; see recall.lua for what else it may hold.
+-- A receipt: the number. Open takes: a sorted set, see track.lua.
 local history = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
 if history ~= ARGV[1] then return {'STALE', history} end
 local record = redis.call('GET', KEYS[1])
 if record and tonumber(string.match(record, '^%d+')) >= tonumber(ARGV[2]) then return {'SUPERSEDED'} end
 
 -- Locals, because the loop runs once for each conversation and a global costs a tenth of it.
-local pcall, type, KEYS, ARGV = redis.pcall, type, KEYS, ARGV
+local call, pcall, type, KEYS, ARGV = redis.call, redis.pcall, type, KEYS, ARGV
+local UNIT, MAX_WORD = 1000000000000, 9000999999999999
 local ONE_STEP = '-999999999999'
-local MAX_WORD = 9000999999999999
 -- A legal word is at most this after its step; for one number, MAX_WORD - 999999999999.
 local ONE_LIMIT = 9000000000000000
+local reply = {'DONE', 0}
+-- What a server says that refuses writes: it refuses the first one, and nothing was taken then.
+local refusal
+local hasWritten = false
 
 -- Takes the step back. Returns what the word is, in the form of the reply.
-local function undo(key, step, reply)
-  local was = redis.call('INCRBY', key, string.sub(step, 2))
+local function undo(key, step)
+  local was = call('INCRBY', key, string.sub(step, 2))
   if was == 0 then
-    redis.call('UNLINK', key)
+    call('UNLINK', key)
     if reply[2] == 0 then
-      local time = redis.call('TIME')
+      local time = call('TIME')
       reply[2] = time[1] * 1000 + math.floor(time[2] / 1000)
     end
     return -1
   end
   -- The text and not `was`, which is not exact above 2^53.
-  if was < 0 or was > MAX_WORD then return redis.call('GET', key) end
+  if was < 0 or was > MAX_WORD then return call('GET', key) end
   return -was - 2
 end
 
--- True when the error says that the key holds something else, and not that the server refuses writes.
-local function isForeign(message)
-  return string.find(message, 'WRONGTYPE', 1, true) or string.find(message, 'not an integer', 1, true)
+-- What an error of a write says of its word. The key holds something else, or the server refuses writes.
+local function failed(message)
+  local isForeign = string.find(message, 'WRONGTYPE', 1, true) or string.find(message, 'not an integer', 1, true)
     or string.find(message, 'overflow', 1, true)
+  if not isForeign and not hasWritten then refusal = {err = message} end
+  return message
 end
 
-local reply = {'DONE', 0}
-for i = 2, #KEYS do
-  local key, step = KEYS[i], ARGV[i + 2]
+local words = tonumber(ARGV[4])
+local at, unclaimed, claimResults = 5, 2, nil
+
+-- A message is sent again: if its take is open still, whoever sends it has a whole lease for it. One that is only held
+-- may have ended long ago.
+local function renew(open, number, expires)
+  local known = call('ZRANGE', open, number, number, 'BYSCORE')[1]
+  if not known then return false end
+  call('ZREM', open, known)
+  call('ZADD', open, number, string.format('%.0f %.0f %s', number, number, expires))
+  return true
+end
+
+-- Takes for one word what its claims leave to be taken, and keeps what they ask for.
+local function takeClaimed(word, open, count, claims, ttl, lease)
+  local before, repeated = #claimResults, 0
+  for c, claim in ipairs(claims) do
+    local known = claim.receipt and pcall('GET', claim.receipt)
+    local result = 0
+    if type(known) == 'table' then
+      result = known.err
+    elseif known then
+      result = #known <= 12 and string.find(known, '^[1-9]%d*$') and tonumber(known) or known
+    end
+    -- What came before it and took no number does not count.
+    if result == 0 then claim.offset = claim.offset - repeated else repeated = repeated + 1 end
+    claimResults[before + c] = result
+  end
+  count = count - repeated
+  local begun, expires, taken = true, nil, 0
+  if open then
+    local generation = pcall('ZRANGE', open, 0, 0)
+    if generation.err then return generation.err end
+    begun = generation[1] == ARGV[6]
+    local time = call('TIME')
+    expires = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000) + tonumber(lease))
+  end
+  if count > 0 or not begun then
+    local n = math.max(count, 1)
+    local step = string.format('%.0f', n - n * UNIT)
+    taken = pcall('INCRBY', word, step)
+    if type(taken) == 'table' then return failed(taken.err) end
+    hasWritten = true
+    if taken <= 0 or taken > MAX_WORD + tonumber(step) then
+      taken = undo(word, step)
+      -- Too little is left, which does not matter to a message that has its number.
+      return count == 0 and type(taken) == 'number' and taken < -1 and 'UNTRACKED' or taken
+    end
+    if not begun then
+      undo(word, step)
+      return 'UNTRACKED'
+    end
+  end
+  local start = taken % UNIT - count
+  for c, claim in ipairs(claims) do
+    local number = claimResults[before + c]
+    if number == 0 then
+      local first = start + 1 + claim.offset
+      if claim.receipt then call('SET', claim.receipt, string.format('%.0f', first), 'PX', ttl) end
+      if claim.tracked then
+        call('ZADD', open, first, string.format('%.0f %.0f %s', first, first + claim.count - 1, expires))
+      end
+    elseif claim.tracked and type(number) == 'number' and not renew(open, number, expires) then
+      claimResults[before + c] = -number
+    end
+  end
+  return taken
+end
+
+if #KEYS > words + 1 then
+  local key = words + 2
+  claimResults = {}
+  unclaimed = tonumber(ARGV[5]) + 2
+  at = 7
+  for i = 2, unclaimed - 1 do
+    local count, ttl, lease = tonumber(ARGV[at]), ARGV[at + 2], ARGV[at + 3]
+    local claims, open = {}, nil
+    if lease ~= '0' then
+      open = KEYS[key]
+      key = key + 1
+    end
+    local nextClaim = at + 4
+    for c = 1, tonumber(ARGV[at + 1]) do
+      local text = ARGV[nextClaim]
+      local kind = string.sub(text, 1, 1)
+      local claim = {offset = tonumber(string.sub(text, 2)), count = 1, tracked = kind ~= 'r'}
+      nextClaim = nextClaim + 1
+      if kind == 't' then
+        claim.count = tonumber(ARGV[nextClaim])
+        nextClaim = nextClaim + 1
+      else
+        claim.receipt = KEYS[key]
+        key = key + 1
+      end
+      claims[c] = claim
+    end
+    at = nextClaim
+    reply[i + 1] = takeClaimed(KEYS[i], open, count, claims, ttl, lease)
+    if refusal then return refusal end
+  end
+end
+
+at = at - unclaimed
+for i = unclaimed, words + 1 do
+  local key, step = KEYS[i], ARGV[at + i]
   local word = pcall('INCRBY', key, step or ONE_STEP)
   if type(word) == 'table' then
-    -- A server that refuses writes refuses the first one; nothing was taken then.
-    if i == 2 and not isForeign(word.err) then return word end
-    word = word.err
-  elseif word <= 0 or word > (step and MAX_WORD + tonumber(step) or ONE_LIMIT) then
-    word = undo(key, step or ONE_STEP, reply)
+    word = failed(word.err)
+    if refusal then return refusal end
+  else
+    hasWritten = true
+    if word <= 0 or word > (step and MAX_WORD + tonumber(step) or ONE_LIMIT) then word = undo(key, step or ONE_STEP) end
   end
   reply[i + 1] = word
 end
-redis.call('SET', KEYS[1], ARGV[2] .. ' ' .. cmsgpack.pack(reply), 'PX', ARGV[3])
+if claimResults then
+  for i = 1, #claimResults do reply[words + 2 + i] = claimResults[i] end
+end
+call('SET', KEYS[1], ARGV[2] .. ' ' .. cmsgpack.pack(reply), 'PX', ARGV[3])
 return reply

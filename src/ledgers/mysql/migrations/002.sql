@@ -7,3 +7,6 @@ CREATE TABLE IF NOT EXISTS tidemark_complete_marks (
   raises         BIGINT         NOT NULL DEFAULT 0,
   PRIMARY KEY (conversation)
 ) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin;
+
+-- The same numbers may be missing for two reasons: unclaimed first, and given up later.
+ALTER TABLE tidemark_gaps DROP PRIMARY KEY, ADD PRIMARY KEY (conversation, first_number, last_number, reason);

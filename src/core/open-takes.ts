@@ -1,0 +1,115 @@
+import type {
+  CounterStore,
+  Epoch,
+  ExpiredTake,
+  OpenResult,
+  OpenTake,
+  ReopenResult,
+} from './counter-store.js';
+import type { EpochCalls } from './epoch-calls.js';
+import type { EventListener } from './events.js';
+import type { Ledger, NewGap } from './ledger.js';
+
+/** What came of beginning to track a conversation. */
+export type Begun = 'begun' | 'missing' | 'fenced';
+
+/** The open takes of the counter store, and what the ledger has to know of them. Every operation may be run again. */
+export class OpenTakes {
+  readonly #counters: CounterStore;
+  readonly #ledger: Ledger;
+  readonly #calls: EpochCalls;
+  readonly #emit: EventListener;
+  readonly #leaseMs: number;
+
+  constructor(parts: {
+    counters: CounterStore;
+    ledger: Ledger;
+    calls: EpochCalls;
+    options: { readonly leaseMs: number };
+    emit: EventListener;
+  }) {
+    this.#counters = parts.counters;
+    this.#ledger = parts.ledger;
+    this.#calls = parts.calls;
+    this.#emit = parts.emit;
+    this.#leaseMs = parts.options.leaseMs;
+  }
+
+  /** What is open, after those whose lease has ended were given up. Undefined when the epoch has ended. */
+  async read(epoch: Epoch, conversations: readonly string[]): Promise<readonly OpenResult[] | undefined> {
+    for (;;) {
+      const reply = this.#calls.unlessStale(epoch, await this.#counters.readOpen(epoch, conversations));
+      if (reply === undefined) return undefined;
+      const expired = reply.results.flatMap((open) => (open.status === 'tracked' ? open.expired : []));
+      if (expired.length === 0) return reply.results;
+      await this.#giveUp(epoch, expired);
+    }
+  }
+
+  /**
+   * Begins to track conversations in this history (I11).
+   *
+   * @returns for each what came of it: `missing` has no word, and the next take recovers it first; `fenced` has one in a
+   * newer history. Undefined when the epoch has ended.
+   */
+  async begin(epoch: Epoch, conversations: readonly string[]): Promise<readonly Begun[] | undefined> {
+    const reply = this.#calls.unlessStale(epoch, await this.#counters.read(epoch, conversations));
+    if (reply === undefined) return undefined;
+    const present = conversations.filter((_, index) => reply.results[index]!.status === 'present');
+    if (present.length === 0) return conversations.map(() => 'missing');
+    const lasts = reply.results.flatMap((result) => (result.status === 'present' ? [result.word.last] : []));
+    // Read after the word: where there is no mark yet, no number up to the word's last is of a tracked take.
+    const marks = await this.#ledger.completeMarks(present);
+    const requests = present.map((conversation, index) => {
+      return { conversation, completeUpTo: marks[index] ?? lasts[index]! };
+    });
+    const untrackedSoFar = requests.filter((_, index) => marks[index] === undefined);
+    if (untrackedSoFar.length > 0) await this.#ledger.raiseCompleteMarks(untrackedSoFar);
+    // Read after the mark was made: a newer history that is not there yet will find the mark, and hold what is above it.
+    const entries = await this.#ledger.load(present);
+    const fenced = new Set(
+      present.filter((_, index) => (entries[index]?.generation ?? 0) > epoch.generation),
+    );
+    const allowed = requests.filter(({ conversation }) => !fenced.has(conversation));
+    const begun = await this.#counters.track(epoch, allowed, this.#leaseMs);
+    if (this.#calls.unlessStale(epoch, begun) === undefined) return undefined;
+    const known = new Set(present);
+    return conversations.map((conversation) => {
+      if (!known.has(conversation)) return 'missing';
+      return fenced.has(conversation) ? 'fenced' : 'begun';
+    });
+  }
+
+  /** What became of each. Undefined when the epoch has ended, or tracking has to begin first. */
+  async reopen(
+    epoch: Epoch,
+    takes: readonly OpenTake[],
+    renew: boolean,
+  ): Promise<readonly Exclude<ReopenResult, 'untracked'>[] | undefined> {
+    const reply = this.#calls.unlessStale(epoch, await this.#counters.reopen(epoch, takes, renew));
+    if (reply === undefined || reply.results.includes('untracked')) return undefined;
+    return reply.results as readonly Exclude<ReopenResult, 'untracked'>[];
+  }
+
+  /** Records gaps, and tells of them. */
+  async record(gaps: readonly NewGap[]): Promise<void> {
+    await this.#ledger.recordGaps(gaps);
+    for (const gap of gaps) this.#emit({ type: 'gap', ...gap });
+  }
+
+  /** I12: recorded before it is removed, so that nobody passes a number without an explanation. */
+  async #giveUp(epoch: Epoch, expired: readonly ExpiredTake[]): Promise<void> {
+    const { generation } = epoch;
+    await this.record(
+      expired.map(({ conversation, first, last }) => {
+        return { conversation, first, last, reason: 'lease_expired', generation };
+      }),
+    );
+    await this.#counters.expire(epoch, expired);
+  }
+}
+
+/** The number up to which a tracked conversation is complete. */
+export function completeIn(open: Extract<OpenResult, { readonly status: 'tracked' }>): number {
+  return open.firstOpen === undefined ? open.word.last : open.firstOpen - 1;
+}

@@ -1,0 +1,81 @@
+import type {
+  CompleteMark,
+  Gap,
+  Ledger,
+  LedgerEntry,
+  NewGap,
+  ReserveOutcome,
+  ReserveRequest,
+} from '../../src/core/ledger.js';
+import { MemoryLedger } from '../../src/ledgers/memory/memory-ledger.js';
+import { delayMs, type FaultRates, type Random, unavailable, type VirtualClock } from './simulation.js';
+
+/** A memory ledger that many simulated processes share, with faults on the way. */
+export class SimulatedLedger implements Ledger {
+  readonly #memory: MemoryLedger;
+  readonly #clock: VirtualClock;
+  readonly #random: Random;
+  readonly #rates: FaultRates;
+  up = true;
+
+  constructor(clock: VirtualClock, random: Random, rates: FaultRates) {
+    this.#memory = new MemoryLedger(() => clock.monotonicMs());
+    this.#clock = clock;
+    this.#random = random;
+    this.#rates = rates;
+  }
+
+  registerHistory(history: string): Promise<number> {
+    return this.#run(() => this.#memory.registerHistory(history));
+  }
+
+  reserve(requests: readonly ReserveRequest[]): Promise<readonly ReserveOutcome[]> {
+    return this.#run(() => this.#memory.reserve(requests));
+  }
+
+  recordGaps(gaps: readonly NewGap[]): Promise<void> {
+    return this.#run(() => this.#memory.recordGaps(gaps));
+  }
+
+  handBack(...[generation, words]: Parameters<Ledger['handBack']>): Promise<void> {
+    return this.#run(() => this.#memory.handBack(generation, words));
+  }
+
+  load(conversations: readonly string[]): Promise<readonly (LedgerEntry | undefined)[]> {
+    return this.#run(() => this.#memory.load(conversations));
+  }
+
+  list(...[type, page]: Parameters<Ledger['list']>): Promise<readonly LedgerEntry[]> {
+    return this.#run(() => this.#memory.list(type, page));
+  }
+
+  gaps(...[conversation, range]: Parameters<Ledger['gaps']>): Promise<readonly Gap[]> {
+    return this.#memory.gaps(conversation, range);
+  }
+
+  completeMarks(conversations: readonly string[]): Promise<readonly (number | undefined)[]> {
+    return this.#run(() => this.#memory.completeMarks(conversations));
+  }
+
+  raiseCompleteMarks(marks: readonly CompleteMark[]): Promise<void> {
+    return this.#run(() => this.#memory.raiseCompleteMarks(marks));
+  }
+
+  onNotice(): void {}
+
+  async close(): Promise<void> {}
+
+  async #run<T>(operation: () => Promise<T>): Promise<T> {
+    await this.#delay();
+    if (!this.up || this.#random.chance(this.#rates.ledgerFails)) throw unavailable('ledger_unavailable');
+    const result = await operation();
+    await this.#delay();
+    // Done, but nobody is told.
+    if (!this.up || this.#random.chance(this.#rates.ledgerFails)) throw unavailable('ledger_unavailable');
+    return result;
+  }
+
+  #delay(): Promise<void> {
+    return this.#clock.sleep(delayMs(this.#random, this.#rates));
+  }
+}

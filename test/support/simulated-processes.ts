@@ -1,0 +1,153 @@
+/** Several generators over one simulated Redis and one simulated ledger, and the faults that happen to them. */
+
+import type { TidemarkEvent } from '../../src/core/events.js';
+import type { Gap } from '../../src/core/ledger.js';
+import type { GeneratorOptions } from '../../src/core/options.js';
+import { SequenceGenerator } from '../../src/core/sequence-generator.js';
+import { SimulatedLedger } from './simulated-ledger.js';
+import {
+  type FaultRates,
+  Random,
+  SimulatedCounterStore,
+  SimulatedRedis,
+  VirtualClock,
+} from './simulation.js';
+
+export interface Plan {
+  readonly processes: number;
+  readonly conversations: number;
+  readonly rates: FaultRates;
+  readonly options?: Partial<GeneratorOptions>;
+  /** A fault of Redis, the ledger or a process as a whole, once in so many virtual milliseconds; 0 for none. */
+  readonly faultEveryMs: number;
+  /** The least time between two faults, in virtual milliseconds. */
+  readonly faultSpacingMs?: number;
+  readonly faults: readonly Fault[];
+}
+
+export type Fault =
+  | 'failOver'
+  | 'restart'
+  | 'flush'
+  | 'redisDown'
+  | 'ledgerDown'
+  | 'lostWord'
+  | 'splitBrain'
+  | 'crash';
+
+/** One generator and the promise that rejects when its process dies. */
+export interface SimulatedProcess {
+  counters: SimulatedCounterStore;
+  generator: SequenceGenerator;
+  died: Promise<never>;
+  die: () => void;
+  diedAtMs: number;
+}
+
+export class SimulatedProcesses {
+  readonly random: Random;
+  readonly clock = new VirtualClock();
+  readonly ledger: SimulatedLedger;
+  readonly events: TidemarkEvent[] = [];
+  /** When processes died. */
+  readonly deaths: number[] = [];
+  readonly processes: SimulatedProcess[];
+  readonly #plan: Plan;
+  #primary = new SimulatedRedis();
+  #running = true;
+
+  constructor(seed: number, plan: Plan) {
+    this.#plan = plan;
+    this.random = new Random(seed);
+    this.ledger = new SimulatedLedger(this.clock, this.random, plan.rates);
+    this.processes = Array.from({ length: plan.processes }, () => this.#startProcess());
+  }
+
+  /** Runs the callers while things break, and lets the generators end. */
+  async run(callers: readonly Promise<void>[]): Promise<void> {
+    const { clock } = this;
+    const breaking = this.#breakThings();
+    await clock.run(Promise.all(callers));
+    this.#running = false;
+    await clock.run(breaking);
+    // What callers left is recorded in the background.
+    await clock.run(clock.sleep(5_000));
+    await clock.run(Promise.all(this.processes.map(({ generator }) => generator.close())));
+  }
+
+  async gaps(): Promise<readonly Gap[]> {
+    const all = { from: 1, to: 1e12 - 1, limit: 10_000 };
+    const names = Array.from({ length: this.#plan.conversations }, (_, index) => `group:g${index}`);
+    return (await Promise.all(names.map((name) => this.ledger.gaps(name, all)))).flat();
+  }
+
+  #startProcess(): SimulatedProcess {
+    const { clock, random, ledger } = this;
+    const counters = new SimulatedCounterStore(this.#primary, clock, random, this.#plan.rates);
+    const generator = new SequenceGenerator({
+      clock,
+      counters,
+      ledger,
+      timeoutMs: 30_000,
+      ledgerOutage: 'refuse',
+      onEvent: (event) => this.events.push(event),
+      reservation: { kind: 'adaptive', initial: 4, max: 32, growBelowMs: 50, shrinkAboveMs: 500 },
+      ...this.#plan.options,
+    });
+    let die = () => {};
+    const died = new Promise<never>((_, reject) => {
+      die = () => reject(dead);
+    });
+    died.catch(() => undefined);
+    return { counters, generator, died, die, diedAtMs: Number.POSITIVE_INFINITY };
+  }
+
+  async #breakThings(): Promise<void> {
+    const { faultEveryMs, faultSpacingMs = 0, faults } = this.#plan;
+    while (this.#running && faultEveryMs > 0) {
+      await this.clock.sleep(faultSpacingMs + this.random.next() * 2 * faultEveryMs);
+      if (this.random.chance(0.5)) this.#primary.replicate();
+      await this.#break(faults[this.random.below(faults.length)]!);
+    }
+  }
+
+  async #break(fault: Fault): Promise<void> {
+    const { random } = this;
+    const redis = this.#primary;
+    if (fault === 'failOver') redis.failOver();
+    else if (fault === 'flush') redis.flush();
+    else if (fault === 'lostWord')
+      redis.words.delete([...redis.words.keys()][random.below(redis.words.size)] ?? '');
+    else if (fault === 'restart') {
+      redis.words.clear();
+      redis.restart();
+    } else if (fault === 'crash') this.#crash(random.below(this.processes.length));
+    else if (fault === 'splitBrain') await this.#splitBrain();
+    else {
+      const victim = fault === 'redisDown' ? redis : this.ledger;
+      victim.up = false;
+      await this.clock.sleep(random.next() * 200);
+      victim.up = true;
+    }
+  }
+
+  #crash(index: number): void {
+    const process = this.processes[index]!;
+    process.counters.kill();
+    process.diedAtMs = this.clock.monotonicMs();
+    this.deaths.push(process.diedAtMs);
+    process.die();
+    this.processes[index] = this.#startProcess();
+  }
+
+  /** Some processes stay on the old primary for a while, and believe in it. */
+  async #splitBrain(): Promise<void> {
+    this.#primary = this.#primary.split();
+    for (const { counters } of this.processes) if (this.random.chance(0.5)) counters.redis = this.#primary;
+    await this.clock.sleep(this.random.next() * 300);
+    for (const { counters } of this.processes) counters.redis = this.#primary;
+  }
+}
+
+/** What a call ends with whose process dies. */
+export const dead = new Error('the process died');
