@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type Load, type LoadResult, startLoad } from '../support/load.js';
 import { startProxy, type TcpProxy } from '../support/proxy.js';
+import { replicate } from '../support/replicate.js';
 import {
   type MariaDbServer,
   type RedisServer,
@@ -275,15 +276,6 @@ describe('faults of MariaDB', () => {
     expect(events['unbacked']).toBeUndefined();
   });
 });
-
-async function replicate(replica: RedisServer, primary: RedisServer): Promise<void> {
-  await replica.command('REPLICAOF', '127.0.0.1', String(primary.port));
-  for (let waitedMs = 0; waitedMs < 10_000; waitedMs += 20) {
-    if (String(await replica.command('INFO', 'replication')).includes('master_link_status:up')) return;
-    await sleep(20);
-  }
-  throw new Error('the replica did not connect to its primary');
-}
 
 async function wordsIn(redis: RedisServer): Promise<number> {
   for (;;) {

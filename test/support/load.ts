@@ -141,7 +141,8 @@ function readLog(text: string): { calls: CallRecord[]; failures: string[]; event
   return { calls, failures, events };
 }
 
-async function gapsOf(mysql: string, conversations: ReadonlySet<string>): Promise<GapRecord[]> {
+/** Every recorded gap of the conversations. */
+export async function gapsOf(mysql: string, conversations: ReadonlySet<string>): Promise<GapRecord[]> {
   const ledger = new MySqlLedger({ url: mysql });
   try {
     const all = { from: 1, to: 1e12 - 1, limit: 10_000 };
