@@ -38,8 +38,10 @@ export interface BenchResult {
   };
   /** What `redis-benchmark -P 64` reaches with INCR over as many keys; undefined where it is not installed. */
   readonly redisLimitPerSecond: number | undefined;
-  readonly peers: { readonly tidemark: PeerResult; readonly incr: PeerResult };
-  /** Tidemark divided by INCR, of the rounds. */
+  /** What was measured, and what beside it. */
+  readonly names: Peers<PeerName>;
+  readonly peers: Peers<PeerResult>;
+  /** The one divided by the other, of the rounds. */
   readonly ratios: Partial<FigureSpreads>;
 }
 
@@ -49,7 +51,8 @@ export async function runBench(options: BenchOptions, report: Report): Promise<B
   const workload: Workload = workloads[options.workload];
   report('starting private servers');
   const redis = await startRedis();
-  const mariaDb = workload.embedded ? undefined : await startMariaDb({ args: mariaDbArgs });
+  const [tested, beside] = workload.peers;
+  const mariaDb = tested === 'embedded' ? undefined : await startMariaDb({ args: mariaDbArgs });
   const folder = await temporaryFolder();
   const meters = await Meters.open(redis, mariaDb);
   const { workload: name, conversations, underWay, seed, profileFolder } = options;
@@ -61,19 +64,19 @@ export async function runBench(options: BenchOptions, report: Report): Promise<B
   const clients: ClientProcess[] = [];
   try {
     const redisLimitPerSecond = await redisLimit(redis, conversations, report);
-    const tidemark = await start(workload.embedded ? 'embedded' : 'tidemark');
-    clients.push(tidemark);
-    const incr = await start('incr');
-    clients.push(incr);
-    const peers = await measure({ tidemark, incr }, meters, options, report);
+    for (const peer of workload.peers) clients.push(await start(peer));
+    const names = { tested, beside };
+    const processes = { tested: clients[0]!, beside: clients[1]! };
+    const peers = await measure(processes, names, meters, options, report);
     const { rounds, seconds } = options;
     return {
       workload: { name, title: workload.title },
       settings: { rounds, seconds, underWay, conversations, seed },
       machine: { ...machine(), ...(await meters.versions()) },
       redisLimitPerSecond,
+      names,
       peers,
-      ratios: ratiosOf(peers.tidemark.rounds, peers.incr.rounds),
+      ratios: ratiosOf(peers.tested.rounds, peers.beside.rounds),
     };
   } finally {
     await Promise.all(clients.map((client) => client.close()));
@@ -83,11 +86,12 @@ export async function runBench(options: BenchOptions, report: Report): Promise<B
   }
 }
 
-type Peers<T> = Record<'tidemark' | 'incr', T>;
+type Peers<T> = Readonly<Record<'tested' | 'beside', T>>;
 
 /** Both clients stay for the whole time, the one that is not measured idle; rounds alternate. */
 async function measure(
   clients: Peers<ClientProcess>,
+  names: Peers<PeerName>,
   meters: Meters,
   options: BenchOptions,
   report: Report,
@@ -102,18 +106,18 @@ async function measure(
     const result: PeerRun = { client, servers: difference(await meters.read(), before) };
     const { perSecond, p99Us } = figuresOf(result);
     report(
-      `${peer.padEnd(8)} ${title.padEnd(10)} ${perSecond.toLocaleString('en-US')} a second, p99 ${p99Us} µs`,
+      `${names[peer].padEnd(11)} ${title.padEnd(10)} ${perSecond.toLocaleString('en-US')} a second, p99 ${p99Us} µs`,
     );
     return result;
   };
-  const names = ['tidemark', 'incr'] as const;
-  const cold: Partial<Peers<PeerRun>> = {};
-  for (const peer of names) cold[peer] = await run(peer, { command: 'cold' }, 'first pass');
+  const both = ['tested', 'beside'] as const;
+  const cold = new Map<keyof Peers<never>, PeerRun>();
+  for (const peer of both) cold.set(peer, await run(peer, { command: 'cold' }, 'first pass'));
   const warmUp = { command: 'warm', seconds: Math.min(maxWarmUpSeconds, options.seconds) } as const;
-  for (const peer of names) await run(peer, warmUp, 'warm-up');
-  const rounds: Peers<PeerRun[]> = { tidemark: [], incr: [] };
+  for (const peer of both) await run(peer, warmUp, 'warm-up');
+  const rounds: Peers<PeerRun[]> = { tested: [], beside: [] };
   for (let round = 1; round <= options.rounds; round += 1) {
-    for (const peer of names) {
+    for (const peer of both) {
       const command = { command: 'round', seconds: options.seconds } as const;
       rounds[peer].push(await run(peer, command, `round ${round}`));
     }
@@ -122,12 +126,12 @@ async function measure(
     const figures = rounds[peer].map(figuresOf);
     return {
       steady: spreadsOf(figures),
-      cold: figuresOf(cold[peer]!),
+      cold: figuresOf(cold.get(peer)!),
       rounds: figures,
       events: eventsOf(rounds[peer]),
     };
   };
-  return { tidemark: result('tidemark'), incr: result('incr') };
+  return { tested: result('tested'), beside: result('beside') };
 }
 
 function eventsOf(runs: readonly PeerRun[]): Record<string, number> {

@@ -15,7 +15,7 @@ export interface BenchOptions {
 /** A command line that makes no sense; the message says why. */
 export class UsageError extends Error {}
 
-export const help = `Measures Tidemark beside node-redis INCR, on private servers of its own.
+export const help = `Measures Tidemark beside node-redis INCR or another way to use it, on private servers of its own.
 
   npm run -s bench -- --workload NAME [options]
 

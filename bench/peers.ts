@@ -15,8 +15,10 @@ export interface Peer {
 
 /** Preparation asks for blocks far faster than any real use, so calls may wait for the ledger. */
 const preparationTimeoutMs = 60_000;
+/** How long receipts are kept here, in milliseconds. */
+const benchWindowMs = 10_000;
 
-const makePeer = { tidemark, embedded, incr };
+const makePeer = { tidemark, embedded, 'message-ids': withMessageIds, tracked, incr };
 
 export type PeerName = keyof typeof makePeer;
 
@@ -30,6 +32,36 @@ async function tidemark({ conversations, redisUrl, mysqlUrl }: ClientSetup): Pro
   const { onEvent, takeEvents } = eventCounter();
   const generator = openTidemark({ redis: redisUrl, mysql: mysqlUrl!, onEvent });
   return { ...generatorPeer(generator, conversations), takeEvents };
+}
+
+/** The same, and every call names a message of its own. */
+async function withMessageIds({ conversations, redisUrl, mysqlUrl }: ClientSetup): Promise<Peer> {
+  const { openTidemark } = await import('../src/open.js');
+  const { onEvent, takeEvents } = eventCounter();
+  // Receipts of a run take memory until they expire, as they do in use: not for ten minutes here.
+  const options = { redis: redisUrl, mysql: mysqlUrl!, onEvent, messageIdWindowMs: benchWindowMs };
+  const generator = openTidemark(options);
+  const { named, ...peer } = generatorPeer(generator, conversations, 'ids-');
+  let messages = 0;
+  const next = async (index: number) => {
+    messages += 1;
+    return (await generator.next(named[index]!, { messageId: `message-${messages}` })).number;
+  };
+  return { ...peer, next, takeEvents };
+}
+
+/** The same, and every number is settled as soon as it is there; a call ends with that. */
+async function tracked({ conversations, redisUrl, mysqlUrl }: ClientSetup): Promise<Peer> {
+  const { openTidemark } = await import('../src/open.js');
+  const { onEvent, takeEvents } = eventCounter();
+  const generator = openTidemark({ redis: redisUrl, mysql: mysqlUrl!, onEvent });
+  const { named, ...peer } = generatorPeer(generator, conversations, 'tracked-');
+  const next = async (index: number) => {
+    const take = await generator.take(named[index]!);
+    await take.settle();
+    return take.first;
+  };
+  return { ...peer, next, takeEvents };
 }
 
 /** Tidemark without servers, every option at its default. */
@@ -46,9 +78,10 @@ interface Generator {
   close(): Promise<void>;
 }
 
-function generatorPeer(generator: Generator, conversations: number) {
-  const named = Array.from({ length: conversations }, (_, index) => groupChat(`g${index}`));
+function generatorPeer(generator: Generator, conversations: number, prefix = '') {
+  const named = Array.from({ length: conversations }, (_, index) => groupChat(`${prefix}g${index}`));
   return {
+    named,
     next: (index: number) => generator.next(named[index]!),
     nextMany: (index: number, count: number) =>
       generator.nextMany(named[index]!, count, { timeoutMs: preparationTimeoutMs }),

@@ -52,12 +52,12 @@ export function spreadsOf(rounds: readonly Figures[]): FigureSpreads {
   return overFigures((name) => spreadOf(rounds.map((round) => round[name])));
 }
 
-/** Tidemark divided by the peer, round by round: what disturbs the machine then disturbs both. */
-export function ratiosOf(tidemark: readonly Figures[], peer: readonly Figures[]): Partial<FigureSpreads> {
+/** One peer divided by the other, round by round: what disturbs the machine then disturbs both. */
+export function ratiosOf(tested: readonly Figures[], beside: readonly Figures[]): Partial<FigureSpreads> {
   const ratios: Partial<Record<FigureName, Spread>> = {};
   for (const name of figureNames) {
-    if (peer.some((round) => round[name] === 0)) continue;
-    ratios[name] = spreadOf(tidemark.map((round, index) => rounded(round[name] / peer[index]![name])));
+    if (beside.some((round) => round[name] === 0)) continue;
+    ratios[name] = spreadOf(tested.map((round, index) => rounded(round[name] / beside[index]![name])));
   }
   return ratios;
 }

@@ -1,6 +1,7 @@
 /** The result as people read it. */
 
 import type { BenchResult } from './bench.js';
+import type { PeerName } from './peers.js';
 import { type FigureName, figureNames, type Spread } from './summary.js';
 
 const labels: Readonly<Record<FigureName, string>> = {
@@ -15,24 +16,33 @@ const labels: Readonly<Record<FigureName, string>> = {
   ledgerTransactionsPer1000: 'ledger commits per 1,000 numbers',
 };
 
+const titles: Readonly<Record<PeerName, string>> = {
+  tidemark: 'Tidemark',
+  embedded: 'Tidemark',
+  'message-ids': 'with message ids',
+  tracked: 'tracked',
+  incr: 'INCR',
+};
+
 /** A Markdown table, as in docs/performance.md. */
 export function renderTable(result: BenchResult): string {
-  const { tidemark, incr } = result.peers;
-  const rows = [['', 'Tidemark', 'INCR', 'Tidemark / INCR']];
+  const { tested, beside } = result.peers;
+  const [name1, name2] = [titles[result.names.tested], titles[result.names.beside]];
+  const rows = [['', name1, name2, `${name1} / ${name2}`]];
   for (const name of figureNames) {
     const ratio = result.ratios[name];
     rows.push([
       labels[name],
-      spread(tidemark.steady[name]),
-      spread(incr.steady[name]),
+      spread(tested.steady[name]),
+      spread(beside.steady[name]),
       ratio === undefined ? '' : spread(ratio),
     ]);
   }
   const cold = (name: FigureName) => [
     `first pass: ${labels[name]}`,
-    figure(tidemark.cold[name]),
-    figure(incr.cold[name]),
-    incr.cold[name] === 0 ? '' : figure(tidemark.cold[name] / incr.cold[name]),
+    figure(tested.cold[name]),
+    figure(beside.cold[name]),
+    beside.cold[name] === 0 ? '' : figure(tested.cold[name] / beside.cold[name]),
   ];
   rows.push(cold('perSecond'), cold('p99Us'), cold('ledgerRowsPer1000'));
   return `${heading(result)}\n\n${markdown(rows)}\n${footer(result)}`;
@@ -52,7 +62,7 @@ function footer({ redisLimitPerSecond, peers }: BenchResult): string {
     redisLimitPerSecond === undefined
       ? ''
       : `Limit of this machine: redis-benchmark -P 64 INCR ${figure(redisLimitPerSecond)} a second\n`;
-  return `${limit}Events of Tidemark in the rounds: ${JSON.stringify(peers.tidemark.events)}\n`;
+  return `${limit}Events of Tidemark in the rounds: ${JSON.stringify(peers.tested.events)}\n`;
 }
 
 function markdown(rows: readonly (readonly string[])[]): string {

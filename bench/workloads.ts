@@ -1,5 +1,7 @@
 /** Which conversation gets the next number, and how many calls are under way. */
 
+import type { PeerName } from './peers.js';
+
 export interface Workload {
   readonly title: string;
   /** 0: as many as the command line says. */
@@ -7,11 +9,16 @@ export interface Workload {
   /** 0: as many as the command line says. */
   readonly underWay: number;
   readonly distribution: 'uniform' | 'zipf';
-  /** True: Tidemark without servers, its ledger in a folder. */
-  readonly embedded: boolean;
+  /** What is measured, and what beside it. */
+  readonly peers: readonly [tested: PeerName, beside: PeerName];
 }
 
-const asAsked = { conversations: 0, underWay: 0, distribution: 'uniform', embedded: false } as const;
+const asAsked = {
+  conversations: 0,
+  underWay: 0,
+  distribution: 'uniform',
+  peers: ['tidemark', 'incr'],
+} as const;
 
 export const workloads = {
   uniform: { ...asAsked, title: 'every conversation equally often' },
@@ -19,7 +26,21 @@ export const workloads = {
   zipf: { ...asAsked, title: 'few conversations often, most seldom (Zipf, 0.99)', distribution: 'zipf' },
   light: { ...asAsked, title: 'every conversation equally often, 10 calls under way', underWay: 10 },
   single: { ...asAsked, title: 'every conversation equally often, one call at a time', underWay: 1 },
-  embedded: { ...asAsked, title: 'every conversation equally often, Tidemark embedded', embedded: true },
+  embedded: {
+    ...asAsked,
+    title: 'every conversation equally often, Tidemark embedded',
+    peers: ['embedded', 'incr'],
+  },
+  'message-ids': {
+    ...asAsked,
+    title: 'a message id with every call, beside calls without',
+    peers: ['message-ids', 'tidemark'],
+  },
+  tracked: {
+    ...asAsked,
+    title: 'every number taken and settled, beside plain calls',
+    peers: ['tracked', 'tidemark'],
+  },
 } as const satisfies Record<string, Workload>;
 
 export type WorkloadName = keyof typeof workloads;
