@@ -6,8 +6,9 @@ import type { Claim, ClaimResult } from './counter-store.js';
 /** The claims of the calls of one conversation's take, in order of arrival. */
 export class ClaimList {
   readonly calls: Claim[] = [];
-  readonly #messageIds = new Set<string>();
   readonly #most: number;
+  /** Made with the second message id: most takes of a conversation have one. */
+  #messageIds: Set<string> | undefined;
 
   constructor(most: number) {
     this.#most = most;
@@ -17,7 +18,8 @@ export class ClaimList {
   add({ claim, count }: Call, offset: number): boolean {
     const { messageId, tracked } = claim!;
     if (this.calls.length >= this.#most) return false;
-    if (messageId !== undefined) {
+    if (messageId !== undefined && this.calls.length > 0) {
+      this.#messageIds ??= new Set(this.calls.flatMap((claim) => claim.messageId ?? []));
       if (this.#messageIds.has(messageId)) return false;
       this.#messageIds.add(messageId);
     }

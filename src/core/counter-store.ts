@@ -41,7 +41,7 @@ export interface CounterStore {
 
   /**
    * Begins to track takes of conversations in this history. What lies above the complete mark may have been open in an
-   * earlier one: it is held open for one lease, so that its holders can open it again (I11). Does nothing where the
+   * earlier one: it is held open for one lease, which no lease of the earlier history outlives (I11). Does nothing where the
    * conversation is tracked already.
    */
   track(epoch: Epoch, requests: readonly TrackRequest[], leaseMs: number): Promise<TrackReply>;
@@ -49,17 +49,14 @@ export interface CounterStore {
   /** What is open in conversations, from the lowest number on. */
   readOpen(epoch: Epoch, conversations: readonly string[]): Promise<OpenReply>;
 
-  /**
-   * Opens takes again that are missing but still held, see {@link track}, each for what is left of its lease. With `renew`,
-   * also gives those that are open a new lease.
-   */
-  reopen(epoch: Epoch, takes: readonly OpenTake[], renew: boolean): Promise<ReopenReply>;
+  /** Gives open takes a new lease. Those that are missing but still held, see {@link track}, are opened again. */
+  renew(epoch: Epoch, takes: readonly OpenTake[]): Promise<RenewReply>;
 
   /** Ends open takes, which the numbers name that they begin with. */
-  settle(epoch: Epoch, takes: readonly TakeName[]): Promise<FlagsReply>;
+  settle(epoch: Epoch, takes: readonly TakeName[]): Promise<SettleReply>;
 
   /** Removes open takes whose lease has ended, exactly as they were read: one with a new lease stays. */
-  expire(epoch: Epoch, takes: readonly ExpiredTake[]): Promise<FlagsReply>;
+  expire(epoch: Epoch, takes: readonly ExpiredTake[]): Promise<SettleReply>;
 
   /** Removes up to `limit` words and returns them, so that what is left of their blocks can be handed back. */
   drain?(epoch: Epoch, limit: number): Promise<readonly DrainedWord[]>;
@@ -246,7 +243,7 @@ export interface TakeName {
 /** A tracked take that its holder has not ended yet. */
 export interface OpenTake extends TakeName {
   readonly last: number;
-  /** How much longer it is open, in milliseconds. */
+  /** How much longer it shall be open, in milliseconds. */
   readonly leaseMs: number;
 }
 
@@ -275,17 +272,22 @@ export type OpenResult =
   | MissingWord
   | CorruptWord;
 
-export type ReopenReply =
-  | { readonly status: 'done'; readonly results: readonly ReopenResult[] }
+export type RenewReply =
+  | { readonly status: 'done'; readonly results: readonly RenewResult[] }
   | { readonly status: 'stale'; readonly history: string };
 
-/** `open`: it was. `reopened`: it was held. `gone`: it is neither. `untracked`: tracking has not begun in this history. */
-export type ReopenResult = 'open' | 'reopened' | 'gone' | 'untracked';
+/**
+ * `open`: it was. `reopened`: it was held, or its lease had ended, so somebody may have given it up; it is open now.
+ * `gone`: neither. `untracked`: tracking has not begun in this history.
+ */
+export type RenewResult = 'open' | 'reopened' | 'gone' | 'untracked';
 
-/** For each take whether it was open until now. */
-export type FlagsReply =
-  | { readonly status: 'done'; readonly flags: readonly boolean[] }
+export type SettleReply =
+  | { readonly status: 'done'; readonly results: readonly SettleResult[] }
   | { readonly status: 'stale'; readonly history: string };
+
+/** `open`: it was. `expired`: it was there, but its lease had ended. `gone`: it was not there. None is there any more. */
+export type SettleResult = 'open' | 'expired' | 'gone';
 
 export interface DrainedWord {
   readonly conversation: string;

@@ -94,7 +94,6 @@ export class Engine {
       onKnown: (epoch) => {
         // Sent before the takes that wait for this epoch, so that retries among them find their receipts.
         this.receipts.restore(epoch);
-        this.tracking.reopenAll();
         this.#takes.flushSoon();
         void this.#reservations.backAll(this.#reservations.outage.unbackedStates);
       },

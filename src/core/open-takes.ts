@@ -1,11 +1,4 @@
-import type {
-  CounterStore,
-  Epoch,
-  ExpiredTake,
-  OpenResult,
-  OpenTake,
-  ReopenResult,
-} from './counter-store.js';
+import type { CounterStore, Epoch, ExpiredTake, OpenResult, OpenTake, RenewResult } from './counter-store.js';
 import type { EpochCalls } from './epoch-calls.js';
 import type { EventListener } from './events.js';
 import type { Ledger, NewGap } from './ledger.js';
@@ -80,15 +73,11 @@ export class OpenTakes {
     });
   }
 
-  /** What became of each. Undefined when the epoch has ended, or tracking has to begin first. */
-  async reopen(
-    epoch: Epoch,
-    takes: readonly OpenTake[],
-    renew: boolean,
-  ): Promise<readonly Exclude<ReopenResult, 'untracked'>[] | undefined> {
-    const reply = this.#calls.unlessStale(epoch, await this.#counters.reopen(epoch, takes, renew));
-    if (reply === undefined || reply.results.includes('untracked')) return undefined;
-    return reply.results as readonly Exclude<ReopenResult, 'untracked'>[];
+  /** What became of a take. Undefined when the epoch has ended, or tracking has to begin first. */
+  async renew(epoch: Epoch, take: OpenTake): Promise<Exclude<RenewResult, 'untracked'> | undefined> {
+    const reply = this.#calls.unlessStale(epoch, await this.#counters.renew(epoch, [take]));
+    const result = reply?.results[0];
+    return result === 'untracked' ? undefined : result;
   }
 
   /** Records gaps, and tells of them. */

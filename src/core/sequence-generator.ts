@@ -97,7 +97,6 @@ export class SequenceGenerator {
       checkInteger('count', count, 1, messageId === undefined ? maxCountPerCall : 1);
       const deliver: OnDelivered = (first, last, repeated, open) => {
         if (messageId !== undefined) this.#engine.receipts.remember(of, messageId, first);
-        if (open) this.#engine.tracking.opened(of.key, { first, last });
         resolve(new TrackedTake(this, of, { first, last, repeated, open }));
       };
       this.#engine.start(of, count, { messageId, tracked: true }, deliver, reject, options);

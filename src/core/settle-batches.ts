@@ -1,5 +1,5 @@
 import type { Clock } from './clock.js';
-import type { CounterStore, TakeName } from './counter-store.js';
+import type { CounterStore, SettleResult, TakeName } from './counter-store.js';
 import type { EpochCalls } from './epoch-calls.js';
 
 const maxBatch = 250;
@@ -7,7 +7,7 @@ const maxBatch = 250;
 interface Waiting {
   readonly take: TakeName;
   readonly isOver: () => boolean;
-  readonly resolve: (wasOpen: boolean) => void;
+  readonly resolve: (result: SettleResult) => void;
   readonly reject: (error: unknown) => void;
 }
 
@@ -27,9 +27,9 @@ export class SettleBatches {
   /**
    * Ends a take, trying again until its caller gives up. What no other numbers begin with can be ended twice.
    *
-   * @returns whether it was open. After an answer that was lost, false though this call has ended it.
+   * @returns what it was. After an answer that was lost, `gone` though this call has ended it.
    */
-  settle(take: TakeName, isOver: () => boolean): Promise<boolean> {
+  settle(take: TakeName, isOver: () => boolean): Promise<SettleResult> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ take, isOver, resolve, reject });
       if (this.#waiting.length === 1) this.#clock.defer(() => this.#flush());
@@ -48,10 +48,10 @@ export class SettleBatches {
     const takes = batch.map(({ take }) => take);
     const isOver = () => batch.every((waiting) => waiting.isOver());
     try {
-      const flags = await this.#calls.run(isOver, async (epoch) => {
-        return this.#calls.unlessStale(epoch, await this.#counters.settle(epoch, takes))?.flags;
+      const results = await this.#calls.run(isOver, async (epoch) => {
+        return this.#calls.unlessStale(epoch, await this.#counters.settle(epoch, takes))?.results;
       });
-      batch.forEach(({ resolve }, index) => resolve(flags[index]!));
+      batch.forEach(({ resolve }, index) => resolve(results[index]!));
     } catch (error) {
       for (const { reject } of batch) reject(error);
     }

@@ -243,10 +243,11 @@ export class Takes {
     result: Extract<TakeResult, { readonly status: 'taken' | 'repeated' }>,
   ): void {
     const claims = result.claims!;
-    const fresh = claims.filter(({ status }) => status === 'fresh').length;
-    const taken = request.count - (claims.length - fresh);
+    let repeated = 0;
+    for (const { status } of claims) if (status !== 'fresh') repeated += 1;
+    const taken = request.count - repeated;
     const word = result.status === 'taken' ? result.word : undefined;
-    const served = deliverKnown(state, claims);
+    const served = repeated === 0 ? state.served : deliverKnown(state, claims);
     if (word === undefined) {
       state.endServedTake();
       return;

@@ -8,7 +8,6 @@ import type { CounterStore, Epoch } from './counter-store.js';
 import type { EpochCalls } from './epoch-calls.js';
 import { asTidemarkError, type Epochs } from './epochs.js';
 import type { EventListener } from './events.js';
-import { HeldTakes } from './held-takes.js';
 import type { Ledger } from './ledger.js';
 import { type Begun, completeIn, OpenTakes } from './open-takes.js';
 import type { ResolvedOptions } from './options.js';
@@ -26,8 +25,8 @@ const maxRetryMs = 250;
  *
  * Open takes are kept in the counter store, noted in the same atomic step that takes the numbers (I10). A store that has
  * lost some of them must not look complete: in each history tracking begins anew, from the ledger's complete mark, and
- * everything above it counts as open for one lease. In this time living holders open their takes again (I11). A take
- * whose lease has ended is recorded as a gap before it is removed (I12).
+ * everything above it counts as open for one lease, which no lease of an earlier history outlives (I11). A take whose
+ * lease has ended is recorded as a gap before it is removed (I12).
  */
 export class Tracking {
   readonly #counters: CounterStore;
@@ -38,7 +37,6 @@ export class Tracking {
   readonly #onReady: (state: ConversationState) => void;
   readonly #leaseMs: number;
   readonly #open: OpenTakes;
-  readonly #held: HeldTakes;
   readonly #settles: SettleBatches;
   readonly #marks: CompleteMarks;
   /** Conversations with calls that wait for their tracking to begin. */
@@ -69,17 +67,6 @@ export class Tracking {
     this.#open = new OpenTakes(parts);
     this.#settles = new SettleBatches(parts);
     this.#marks = new CompleteMarks(parts);
-    this.#held = new HeldTakes({ ...parts, open: this.#open, marks: this.#marks });
-  }
-
-  /** A tracked take was delivered to a holder in this process. */
-  opened(conversation: string, range: SequenceRange): void {
-    this.#held.add(conversation, range);
-  }
-
-  /** The epoch is known: takes of this process may be missing in its history. */
-  reopenAll(): void {
-    this.#held.checkNow();
   }
 
   /** A conversation's take was refused because its tracking has not begun in this history. */
@@ -89,12 +76,10 @@ export class Tracking {
     this.#begins ??= this.#beginAll();
   }
 
-  /** I12: of what is not open any more, the ledger says whether it was given up. */
+  /** I12: of what is no longer open, or open again in a history that has lost its end, the ledger says how it ended. */
   async settle(conversation: string, range: SequenceRange, isOver: () => boolean): Promise<void> {
-    // Before it is ended, so that no check opens it again.
-    this.#held.remove(conversation, range.first);
-    const wasOpen = await this.#settles.settle({ conversation, first: range.first }, isOver);
-    if (wasOpen) return;
+    const result = await this.#settles.settle({ conversation, first: range.first }, isOver);
+    if (result === 'open') return;
     const end = await this.#recordedEnd(conversation, range);
     if (end !== undefined) throw leaseExpired(conversation, range, end);
   }
@@ -107,7 +92,6 @@ export class Tracking {
       await this.#open.record([{ conversation, ...numbersOf(range), reason: 'abandoned', generation }]);
       return true;
     });
-    this.#held.remove(conversation, range.first);
     await this.#settles.settle({ conversation, first: range.first }, isOver);
   }
 
@@ -122,7 +106,6 @@ export class Tracking {
     const end = await this.#renewed(conversation, range, isOver);
     if (end === 'unknown') throw notOpen(conversation, range);
     if (end !== 'open') throw leaseExpired(conversation, range, end);
-    this.#held.add(conversation, range);
   }
 
   completeUpTo(conversation: string, isOver: () => boolean): Promise<number> {
@@ -146,7 +129,6 @@ export class Tracking {
   /** Ends what goes on in the background. With counters that end with the process, tells the ledger how far they came. */
   async close(): Promise<void> {
     this.#closed = true;
-    this.#held.close();
     await this.#begins;
     const epoch = this.#epochs.current;
     const begun = epoch === undefined ? [] : [...this.#begun];
@@ -213,15 +195,15 @@ export class Tracking {
   ): Promise<'open' | 'given up' | 'abandoned' | 'unknown'> {
     const take = { conversation, first, last, leaseMs: this.#leaseMs };
     const result = await this.#calls.run(isOver, async (epoch) => {
-      const [reopened] = (await this.#open.reopen(epoch, [take], true)) ?? [];
-      if (reopened === undefined) await this.#beginOne(epoch, conversation);
-      return reopened;
+      const renewed = await this.#open.renew(epoch, take);
+      if (renewed === undefined) await this.#beginOne(epoch, conversation);
+      return renewed;
     });
     if (result === 'open') return 'open';
     const end = await this.#recordedEnd(conversation, { first, last });
     if (result === 'gone') return end ?? 'unknown';
     if (end === undefined) return 'open';
-    // The hold of this history covers it, but it had ended before.
+    // The hold of this history covers it, or the record of it came back, but it had ended before.
     await this.#settles.settle({ conversation, first }, isOver);
     return end;
   }

@@ -7,10 +7,22 @@ run({
   name: 'memory',
   create: async () => {
     const store = new MemoryCounterStore();
-    return { store, nowMs: Date.now, lose: () => store.lose(), stop: () => store.close() };
+    return {
+      store,
+      nowMs: Date.now,
+      lose: () => store.lose(),
+      endGeneration: async () => {
+        await store.drain({ history: await store.history(), generation: 0 }, Number.POSITIVE_INFINITY);
+      },
+      stop: () => store.close(),
+    };
   },
   skip: [
     { test: 'reports and leaves what is not a counter word', reason },
     { test: 'reports and leaves what is not even text', reason },
+    { test: 'reports and leaves a receipt that is none', reason },
+    { test: 'reports and leaves open takes that are none', reason },
+    { test: 'a word that is none is not tracked', reason },
+    { test: 'sweep leaves receipts and open takes', reason: 'not offered: words end with the process' },
   ],
 });

@@ -1,3 +1,4 @@
+import { openKey, receiptKey } from '../../src/counters/redis/keys.js';
 import { RedisCounterStore } from '../../src/counters/redis/redis-counter-store.js';
 import { startRedis } from '../support/servers.js';
 import { run } from './counter-store.suite.js';
@@ -19,6 +20,19 @@ run({
       },
       writeList: async (conversation, generation) => {
         await server.command('RPUSH', key(conversation, generation), 'x');
+      },
+      writeReceipt: async (conversation, messageId, text) => {
+        const of = receiptKey('seq', conversation, messageId);
+        await (text === undefined ? server.command('RPUSH', of, 'x') : server.command('SET', of, text));
+      },
+      writeOpen: async (conversation, text) => {
+        await server.command('SET', openKey('seq', conversation), text);
+      },
+      kindOf: async (conversation, what) => {
+        const of =
+          what === 'open' ? openKey('seq', conversation) : receiptKey('seq', conversation, what.messageId);
+        const kind = String(await server.command('TYPE', of));
+        return kind === 'string' ? String(await server.command('GET', of)) : kind;
       },
       lose: async () => {
         const reached = new Promise<void>((resolve) => {

@@ -1,13 +1,20 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TidemarkError } from '../../src/errors.js';
+import { describeReceiptKeys, describeReceipts, describeRestoring } from './counter-store.suite.claims.js';
 import {
   describeDrain,
   describeGrants,
   describeHistory,
   describeReads,
 } from './counter-store.suite.grants.js';
+import { describeExpiry, describeHold } from './counter-store.suite.leases.js';
 import { asRequests, type CounterStoreSuite, Run } from './counter-store.suite.run.js';
 import { describeConcurrency, describeForeign, describeTakes } from './counter-store.suite.takes.js';
+import {
+  describeForeignClaims,
+  describeGenerations,
+  describeTracking,
+} from './counter-store.suite.tracking.js';
 
 /** The conformance suite of the counter store port. Every adapter runs it on the real store. */
 export function run(suite: CounterStoreSuite): void {
@@ -30,6 +37,14 @@ export function run(suite: CounterStoreSuite): void {
     describeForeign(test, r);
     describeGrants(test, r);
     describeReads(test, r);
+    describeReceipts(test, r);
+    describeReceiptKeys(test, r);
+    describeRestoring(test, r);
+    describeTracking(test, r);
+    describeHold(test, r);
+    describeExpiry(test, r);
+    describeGenerations(test, r);
+    describeForeignClaims(test, r);
     describeDrain(test, r);
     describeConcurrency(test, r);
     describeHistory(test, r);
@@ -43,6 +58,12 @@ export function run(suite: CounterStoreSuite): void {
         r.store.take(r.epoch, asRequests([['group:g', 1]])),
         r.store.grant(r.epoch, []),
         r.store.read(r.epoch, ['group:g']),
+        r.store.restoreReceipts(r.epoch, []),
+        r.store.track(r.epoch, [], 1),
+        r.store.readOpen(r.epoch, []),
+        r.store.renew(r.epoch, []),
+        r.store.settle(r.epoch, []),
+        r.store.expire(r.epoch, []),
       ];
       for (const call of calls) {
         const error = await call.then(

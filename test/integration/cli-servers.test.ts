@@ -331,6 +331,7 @@ describe('doctor', () => {
       '+incrby',
       '+unlink',
       '+scan',
+      '+mget',
       '+zadd',
       '+zrange',
       '+zrem',

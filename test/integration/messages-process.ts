@@ -80,6 +80,8 @@ class Messages {
         storedAt: undefined,
         openUntil: undefined,
         abandonedAt: undefined,
+        settled: undefined,
+        tracked,
         callerDied: false,
       },
     };
@@ -107,12 +109,18 @@ class Messages {
     await sleep(random.below(60));
     if (random.chance(0.03)) return;
     if (message.messageId === undefined && random.chance(0.1)) {
-      this.#write({ message: { ...message, abandonedAt: nowMs() } });
+      const abandonedAt = nowMs();
       await take.abandon();
+      this.#write({ message: { ...message, abandonedAt } });
       return;
     }
-    this.#write({ message: { ...message, storedAt: nowMs() } });
-    await take.settle().catch((error: TidemarkError) => this.#write({ settle: error.code }));
+    const stored = { ...message, storedAt: nowMs() };
+    this.#write({ message: stored });
+    const as = await take.settle().then(
+      () => 'done',
+      (error: TidemarkError) => (error.code === 'lease_expired' ? 'told' : error.code),
+    );
+    this.#write({ message: { ...stored, settled: { as, at: nowMs() } } });
   }
 
   async #read(): Promise<void> {

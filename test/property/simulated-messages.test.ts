@@ -18,8 +18,6 @@ class Messages {
   readonly simulation: SimulatedProcesses;
   readonly messages: MessageRecord[] = [];
   readonly reads: ReadRecord[] = [];
-  /** Takes that ended although their lease had: what settle said of them. */
-  readonly tooLate: string[] = [];
   readonly #plan: Plan;
   #ids = 0;
   /** Messages that were sent lately: some are sent again, by whichever process. */
@@ -93,7 +91,7 @@ class Messages {
       storedAt: undefined,
       // The lease began after the call did.
       openUntil: take?.open ? start + leaseMs : undefined,
-      abandonedAt: undefined,
+      ...{ abandonedAt: undefined, settled: undefined, tracked },
     };
     this.messages.push(message);
     if (take !== undefined) await Promise.race([this.#store(take, message), died]).catch(() => undefined);
@@ -105,15 +103,17 @@ class Messages {
     await clock.sleep(random.next() * (random.chance(0.1) ? 2 * leaseMs : 100));
     if (random.chance(0.1)) return;
     if (random.chance(0.1) && !message.repeated) {
-      message.abandonedAt = clock.monotonicMs();
+      const at = clock.monotonicMs();
       await take.abandon({ timeoutMs: 30_000 });
+      message.abandonedAt = at;
       return;
     }
     message.storedAt = clock.monotonicMs();
-    await take.settle({ timeoutMs: 30_000 }).catch((error: { code?: string }) => {
-      if (error.code === 'lease_expired') this.tooLate.push(`${message.conversation} ${take.first}`);
-      else throw error;
-    });
+    const as = await take.settle({ timeoutMs: 30_000 }).then(
+      () => 'done' as const,
+      (error: { code?: string }) => (error.code === 'lease_expired' ? ('told' as const) : undefined),
+    );
+    if (as !== undefined) message.settled = { as, at: clock.monotonicMs() };
   }
 
   async #read(offset: number): Promise<void> {
@@ -145,7 +145,7 @@ async function simulate(
   const gaps = await run.simulation.gaps();
   const { messages, reads } = run;
   const lost = run.simulation.events.filter((event) => event.type === 'receipt_lost');
-  const { renumbered, silent, shared, passed } = judgeMessages(messages, reads, lost);
+  const { renumbered, silent, shared, ...reading } = judgeMessages(messages, reads, lost, gaps);
   const died = run.simulation.deaths;
   const calls = asCalls(messages).map((call) => {
     // What a caller left is recorded soon; if its process dies before, the record dies with it (P3).
@@ -159,10 +159,13 @@ async function simulate(
     duplicates,
     holes,
     shared,
-    passed,
+    reading,
     regressions: options.ignoreOrder ? [] : regressions,
     silent: options.ignoreSilent ? [] : silent,
-  }).toEqual({ seed, duplicates: [], holes: [], shared: [], passed: [], regressions: [], silent: [] });
+  }).toEqual({
+    ...{ seed, duplicates: [], holes: [], shared: [], regressions: [], silent: [] },
+    reading: { passed: [], hasty: [], unexplained: [] },
+  });
   return { messages, reads, renumbered, gaps };
 }
 

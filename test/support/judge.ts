@@ -55,7 +55,8 @@ export function judge(calls: readonly CallRecord[], gaps: readonly GapRecord[]):
   return verdict;
 }
 
-function groupBy<T extends { conversation: string }>(items: readonly T[]): Map<string, T[]> {
+/** Items by their conversation. */
+export function groupBy<T extends { conversation: string }>(items: readonly T[]): Map<string, T[]> {
   const groups = new Map<string, T[]>();
   for (const item of items) {
     const group = groups.get(item.conversation);

@@ -3,7 +3,7 @@
  * made, or of how anybody knows what is complete.
  */
 
-import type { CallRecord } from './judge.js';
+import { type CallRecord, type GapRecord, groupBy } from './judge.js';
 
 /** One call for the number of a message, and what became of the message. Times are of one clock, in milliseconds. */
 export interface MessageRecord {
@@ -16,12 +16,15 @@ export interface MessageRecord {
   readonly numbers: { readonly first: number; readonly last: number } | undefined;
   readonly count: number;
   readonly repeated: boolean;
+  readonly tracked: boolean;
   /** When the message was stored; undefined when it never was. */
   storedAt: number | undefined;
   /** Until when its take is certainly open; undefined for one that is not tracked, or was told to be open no more. */
   openUntil: number | undefined;
   /** When its take was abandoned; undefined when it was not. */
   abandonedAt: number | undefined;
+  /** What settling it after it was stored came to; `told` that the take was given up or abandoned before. */
+  settled: { readonly as: 'done' | 'told'; readonly at: number } | undefined;
   /** True when the process died with the call. */
   readonly callerDied: boolean;
 }
@@ -47,20 +50,25 @@ export interface MessageVerdict {
   readonly silent: string[];
   /** Numbers that two messages have (P1). */
   readonly shared: string[];
-  /** Messages that were stored in time where a reader had been told that everything is complete. */
+  /** Messages that were stored where a reader had been told that everything is complete, and nobody was told of it. */
   readonly passed: string[];
+  /** Holders who were told that their take was given up, although its lease had not ended. */
+  readonly hasty: string[];
+  /** Numbers of messages that were never stored, which readers have passed without a recorded gap. */
+  readonly unexplained: string[];
 }
 
 export function judgeMessages(
   messages: readonly MessageRecord[],
   reads: readonly ReadRecord[],
   lost: readonly LostReceipt[],
+  gaps: readonly GapRecord[],
 ): MessageVerdict {
   const verdict = {
     renumbered: [] as string[],
     silent: [] as string[],
     shared: [] as string[],
-    passed: [] as string[],
+    ...judgeReading(messages, reads, gaps),
   };
   const told = new Set(lost.map(({ conversation, messageId }) => `${conversation} ${messageId}`));
   const numbersOf = new Map<string, Set<number>>();
@@ -84,41 +92,53 @@ export function judgeMessages(
     verdict.renumbered.push(`${owner}: ${[...numbers].join(', ')}`);
     if (!told.has(owner)) verdict.silent.push(`${owner}: ${[...numbers].join(', ')}`);
   }
-  verdict.passed.push(...passed(messages, reads));
   return verdict;
 }
 
-/** Messages that were stored for the first time after a reader was told that everything up to there is complete. */
-function passed(messages: readonly MessageRecord[], reads: readonly ReadRecord[]): string[] {
-  const readsOf = new Map<string, ReadRecord[]>();
-  for (const read of reads) {
-    const ofConversation = readsOf.get(read.conversation);
-    if (ofConversation === undefined) readsOf.set(read.conversation, [read]);
-    else ofConversation.push(read);
-  }
-  const found: string[] = [];
-  for (const message of firstStored(messages)) {
-    const { conversation, storedAt, openUntil, messageId } = message;
-    const { first } = message.numbers!;
-    // Whoever stores a message when its take is no longer open is told so.
-    if (openUntil === undefined || storedAt! > openUntil) continue;
+function judgeReading(
+  messages: readonly MessageRecord[],
+  reads: readonly ReadRecord[],
+  gaps: readonly GapRecord[],
+): Pick<MessageVerdict, 'passed' | 'hasty' | 'unexplained'> {
+  const readsOf = groupBy(reads);
+  const gapsOf = groupBy(gaps);
+  const passed: string[] = [];
+  const hasty: string[] = [];
+  const unexplained: string[] = [];
+  const stored = firstStored(messages);
+  const abandoned = new Set(
+    messages.flatMap(({ conversation, numbers, abandonedAt }) =>
+      abandonedAt === undefined ? [] : [`${conversation} ${numbers!.first}`],
+    ),
+  );
+  for (const [key, { conversation, storedAt, openUntil, numbers, settled }] of stored) {
     const early = readsOf
       .get(conversation)
-      ?.find((read) => read.end < storedAt! && read.completeUpTo >= first);
-    if (early === undefined) continue;
-    found.push(
-      `${conversation} ${first} (${messageId}) stored at ${storedAt}; complete up to ${early.completeUpTo} was told at ${early.end}`,
-    );
+      ?.find((read) => read.end < storedAt! && read.completeUpTo >= numbers!.first);
+    const text = `${conversation} ${numbers!.first} stored at ${storedAt}; complete up to ${early?.completeUpTo} was told at ${early?.end}`;
+    const wasInTime = openUntil !== undefined && storedAt! <= openUntil;
+    if (early !== undefined && (wasInTime || settled?.as === 'done')) passed.push(text);
+    const wasToldInTime = settled?.as === 'told' && openUntil !== undefined && settled.at <= openUntil;
+    if (wasToldInTime && !abandoned.has(key)) hasty.push(text);
   }
-  return found;
+  for (const { conversation, numbers, openUntil } of messages) {
+    if (numbers === undefined || openUntil === undefined) continue;
+    if (stored.has(`${conversation} ${numbers.first}`)) continue;
+    const wasPassed = readsOf.get(conversation)?.some(({ completeUpTo }) => completeUpTo >= numbers.first);
+    const isExplained = gapsOf
+      .get(conversation)
+      ?.some(({ first, last }) => first <= numbers.first && numbers.first <= last);
+    if (wasPassed && !isExplained) unexplained.push(`${conversation} ${numbers.first}`);
+  }
+  return { passed, hasty, unexplained };
 }
 
 /** Of each number the message that was stored first, unless somebody said before that it would not be. */
-function firstStored(messages: readonly MessageRecord[]): Iterable<MessageRecord> {
+function firstStored(messages: readonly MessageRecord[]): ReadonlyMap<string, MessageRecord> {
   const stored = new Map<string, MessageRecord>();
   const abandoned = new Map<string, number>();
   for (const message of messages) {
-    if (message.numbers === undefined) continue;
+    if (message.numbers === undefined || !message.tracked) continue;
     const key = `${message.conversation} ${message.numbers.first}`;
     if (message.abandonedAt !== undefined) abandoned.set(key, message.abandonedAt);
     if (message.storedAt === undefined) continue;
@@ -127,7 +147,7 @@ function firstStored(messages: readonly MessageRecord[]): Iterable<MessageRecord
   }
   for (const [key, at] of abandoned)
     if (stored.has(key) && at < stored.get(key)!.storedAt!) stored.delete(key);
-  return stored.values();
+  return stored;
 }
 
 /** The same history for the judge of numbers: each number once, and those of repeated calls in no order. */

@@ -8,7 +8,6 @@ import type {
   CounterStore,
   Epoch,
   ExpiredTake,
-  FlagsReply,
   Grant,
   GrantReply,
   GrantResult,
@@ -17,8 +16,9 @@ import type {
   ReadReply,
   ReadResult,
   Receipt,
-  ReopenReply,
+  RenewReply,
   RestoreReply,
+  SettleReply,
   TakeName,
   TakeReply,
   TakeRequest,
@@ -273,25 +273,21 @@ export class SimulatedCounterStore implements CounterStore {
     });
   }
 
-  reopen(epoch: Epoch, takes: readonly OpenTake[], renew: boolean): Promise<ReopenReply> {
+  renew(epoch: Epoch, takes: readonly OpenTake[]): Promise<RenewReply> {
     return this.#again(epoch, (kept, nowMs) => {
-      const results = takes.map((take) => kept.reopen(take, epoch.generation, renew, nowMs));
-      return { status: 'done', results };
+      return { status: 'done', results: takes.map((take) => kept.renew(take, epoch.generation, nowMs)) };
     });
   }
 
-  settle(epoch: Epoch, takes: readonly TakeName[]): Promise<FlagsReply> {
-    return this.#again(epoch, (kept) => {
-      return {
-        status: 'done',
-        flags: takes.map(({ conversation, first }) => kept.settle(conversation, first)),
-      };
+  settle(epoch: Epoch, takes: readonly TakeName[]): Promise<SettleReply> {
+    return this.#again(epoch, (kept, nowMs) => {
+      return { status: 'done', results: takes.map((take) => kept.settle(take, nowMs)) };
     });
   }
 
-  expire(epoch: Epoch, takes: readonly ExpiredTake[]): Promise<FlagsReply> {
-    return this.#again(epoch, (kept) => {
-      return { status: 'done', flags: takes.map((take) => kept.expire(take)) };
+  expire(epoch: Epoch, takes: readonly ExpiredTake[]): Promise<SettleReply> {
+    return this.#again(epoch, (kept, nowMs) => {
+      return { status: 'done', results: takes.map((take) => kept.expire(take, nowMs)) };
     });
   }
 

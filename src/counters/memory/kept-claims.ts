@@ -4,7 +4,9 @@ import type {
   OpenResult,
   OpenTake,
   Receipt,
-  ReopenResult,
+  RenewResult,
+  SettleResult,
+  TakeName,
   TakeRequest,
 } from '../../core/counter-store.js';
 import type { CounterWord } from '../../core/counter-word.js';
@@ -74,7 +76,8 @@ export class KeptClaims {
         repeated += 1;
         const { number } = result;
         if (open === undefined) return result;
-        const isOpen = open.takes.has(number);
+        const known = open.takes.get(number);
+        const isOpen = known !== undefined && known.expiresAtMs > nowMs;
         if (isOpen) open.takes.set(number, { first: number, last: number, expiresAtMs });
         return { ...result, open: isOpen };
       }
@@ -121,34 +124,34 @@ export class KeptClaims {
     return { status: 'tracked', word, firstOpen: all[0]?.first, expired };
   }
 
-  reopen(
-    { conversation, first, last, leaseMs }: OpenTake,
-    generation: number,
-    renew: boolean,
-    nowMs: number,
-  ): ReopenResult {
+  renew({ conversation, first, last, leaseMs }: OpenTake, generation: number, nowMs: number): RenewResult {
     const open = this.#open.get(conversation);
     if (open?.generation !== generation) return 'untracked';
-    const isOpen = open.takes.has(first);
-    if (!isOpen && !isHeld(open, first)) return 'gone';
-    if (!isOpen || renew) open.takes.set(first, { first, last, expiresAtMs: nowMs + leaseMs });
-    return isOpen ? 'open' : 'reopened';
+    const known = open.takes.get(first);
+    if (known === undefined && !isHeld(open, first)) return 'gone';
+    open.takes.set(first, { first, last, expiresAtMs: nowMs + leaseMs });
+    return known !== undefined && known.expiresAtMs > nowMs ? 'open' : 'reopened';
   }
 
-  settle(conversation: string, first: number): boolean {
-    return this.#open.get(conversation)?.takes.delete(first) ?? false;
+  settle({ conversation, first }: TakeName, nowMs: number): SettleResult {
+    const open = this.#open.get(conversation);
+    const take = open?.takes.get(first);
+    if (take === undefined) return 'gone';
+    open!.takes.delete(first);
+    return take.expiresAtMs > nowMs ? 'open' : 'expired';
   }
 
   /** Removes exactly what was read. */
-  expire({ conversation, first, written: as }: ExpiredTake): boolean {
-    const open = this.#open.get(conversation);
-    if (open === undefined) return false;
-    if (open.hold !== undefined && written(open.hold, true) === as) {
+  expire(expired: ExpiredTake, nowMs: number): SettleResult {
+    const open = this.#open.get(expired.conversation);
+    if (open?.hold !== undefined && written(open.hold, true) === expired.written) {
+      const { expiresAtMs } = open.hold;
       open.hold = undefined;
-      return true;
+      return expiresAtMs > nowMs ? 'open' : 'expired';
     }
-    const take = open.takes.get(first);
-    return take !== undefined && written(take, false) === as && open.takes.delete(first);
+    const take = open?.takes.get(expired.first);
+    if (take === undefined || written(take, false) !== expired.written) return 'gone';
+    return this.settle(expired, nowMs);
   }
 
   /** A copy, as a replica has it. */

@@ -6,7 +6,6 @@ import type {
   DrainedWord,
   Epoch,
   ExpiredTake,
-  FlagsReply,
   Grant,
   GrantReply,
   GrantResult,
@@ -15,8 +14,9 @@ import type {
   ReadReply,
   ReadResult,
   Receipt,
-  ReopenReply,
+  RenewReply,
   RestoreReply,
+  SettleReply,
   TakeName,
   TakeReply,
   TakeRequest,
@@ -246,18 +246,19 @@ export class MemoryCounterStore implements CounterStore {
   }
 
   /**
-   * Opens takes again that are held, and with `renew` gives those that are open a new lease.
+   * Gives open takes a new lease, and opens those again that are held.
    *
    * @param epoch - the history that the caller believes in; another one answers `stale`
-   * @param takes - the takes, each with what is left of its lease
-   * @param renew - whether takes that are open get that lease, too
-   * @returns for each take whether it is open now, or `stale`
+   * @param takes - the takes, each with its lease
+   * @returns what became of each, or `stale`
    * @throws TidemarkError `closed`
    */
-  async reopen(epoch: Epoch, takes: readonly OpenTake[], renew: boolean): Promise<ReopenReply> {
+  async renew(epoch: Epoch, takes: readonly OpenTake[]): Promise<RenewReply> {
     return this.#in(epoch, (nowMs) => {
-      const results = takes.map((take) => this.#claims.reopen(take, epoch.generation, renew, nowMs));
-      return { status: 'done', results };
+      return {
+        status: 'done',
+        results: takes.map((take) => this.#claims.renew(take, epoch.generation, nowMs)),
+      };
     });
   }
 
@@ -266,13 +267,12 @@ export class MemoryCounterStore implements CounterStore {
    *
    * @param epoch - the history that the caller believes in; another one answers `stale`
    * @param takes - the takes, by the first of their numbers
-   * @returns for each whether it was open, or `stale`
+   * @returns what each was, or `stale`
    * @throws TidemarkError `closed`
    */
-  async settle(epoch: Epoch, takes: readonly TakeName[]): Promise<FlagsReply> {
-    return this.#in(epoch, () => {
-      const flags = takes.map(({ conversation, first }) => this.#claims.settle(conversation, first));
-      return { status: 'done', flags };
+  async settle(epoch: Epoch, takes: readonly TakeName[]): Promise<SettleReply> {
+    return this.#in(epoch, (nowMs) => {
+      return { status: 'done', results: takes.map((take) => this.#claims.settle(take, nowMs)) };
     });
   }
 
@@ -281,12 +281,12 @@ export class MemoryCounterStore implements CounterStore {
    *
    * @param epoch - the history that the caller believes in; another one answers `stale`
    * @param takes - the takes as they were read
-   * @returns for each whether it was removed, or `stale`
+   * @returns what each was, or `stale`
    * @throws TidemarkError `closed`
    */
-  async expire(epoch: Epoch, takes: readonly ExpiredTake[]): Promise<FlagsReply> {
-    return this.#in(epoch, () => {
-      return { status: 'done', flags: takes.map((take) => this.#claims.expire(take)) };
+  async expire(epoch: Epoch, takes: readonly ExpiredTake[]): Promise<SettleReply> {
+    return this.#in(epoch, (nowMs) => {
+      return { status: 'done', results: takes.map((take) => this.#claims.expire(take, nowMs)) };
     });
   }
 

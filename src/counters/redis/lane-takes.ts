@@ -136,7 +136,7 @@ export class LaneTakes {
 
   #command(sha: string, { lane, epoch, plan, number }: SentTake): string[] {
     const { prefix } = this.#settings;
-    return ['EVALSHA', sha, ...takeArguments(plan, { prefix, lane: lane.key, ...epoch, number, laneTtl })];
+    return takeArguments(plan, { sha, prefix, lane: lane.key, ...epoch, number, laneTtl });
   }
 
   /** Finds out what became of a take, through any number of lost connections. */

@@ -5,15 +5,15 @@ import type {
   CounterStoreTraits,
   Epoch,
   ExpiredTake,
-  FlagsReply,
   Grant,
   GrantReply,
   OpenReply,
   OpenTake,
   ReadReply,
   Receipt,
-  ReopenReply,
+  RenewReply,
   RestoreReply,
+  SettleReply,
   TakeName,
   TakeReply,
   TakeRequest,
@@ -27,12 +27,12 @@ import { LaneTakes } from './lane-takes.js';
 import { RedisLink } from './link.js';
 import { type RedisCounterStoreOptions, type RedisSettings, resolveOptions } from './options.js';
 import {
-  decodeFlags,
   decodeGrant,
   decodeOpen,
   decodeRead,
-  decodeReopen,
+  decodeRenew,
   decodeRestore,
+  decodeSettle,
   decodeTrack,
 } from './reply.js';
 import { loadScripts, type ScriptName, type Scripts } from './scripts.js';
@@ -50,8 +50,8 @@ const maxExpired = '100';
  * Connects at the first call and reconnects by itself until it is closed. The process stays alive until then. A user
  * with few rights needs these (for the default prefix), and `+select` for a database other than 0:
  *
- * `ACL SETUSER tidemark on >PASSWORD ~seq:* +evalsha +script|load +info +time +get +set +incrby +unlink +scan +zadd
- * +zrange +zrem +zremrangebyscore`
+ * `ACL SETUSER tidemark on >PASSWORD ~seq:* +evalsha +script|load +info +time +get +set +mget +incrby +unlink +scan
+ * +zadd +zrange +zrem +zremrangebyscore`
  *
  * @example
  * ```ts
@@ -210,18 +210,17 @@ export class RedisCounterStore implements CounterStore {
   }
 
   /**
-   * Opens takes again that are held, and with `renew` gives those that are open a new lease.
+   * Gives open takes a new lease, and opens those again that are held.
    *
    * @param epoch - the history that the caller believes in, checked inside Redis, and its generation
-   * @param takes - at most 1,000, each with what is left of its lease
-   * @param renew - whether takes that are open get that lease, too
-   * @returns for each take whether it is open now, or `stale`
+   * @param takes - at most 1,000, each with its lease
+   * @returns what became of each, or `stale`
    * @throws TidemarkError `counter_unavailable`, `counter_unsupported`, `closed`
    */
-  async reopen(epoch: Epoch, takes: readonly OpenTake[], renew: boolean): Promise<ReopenReply> {
-    const args = [String(epoch.generation), renew ? '1' : '0'];
+  async renew(epoch: Epoch, takes: readonly OpenTake[]): Promise<RenewReply> {
+    const args = [String(epoch.generation)];
     for (const { first, last, leaseMs } of takes) args.push(String(first), String(last), String(leaseMs));
-    return decodeReopen(await this.#script('reopen', epoch, this.#openKeys(takes), args), takes.length);
+    return decodeRenew(await this.#script('renew', epoch, this.#openKeys(takes), args), takes.length);
   }
 
   /**
@@ -229,12 +228,12 @@ export class RedisCounterStore implements CounterStore {
    *
    * @param epoch - the history that the caller believes in, checked inside Redis, and its generation
    * @param takes - at most 1,000, by the first of their numbers
-   * @returns for each whether it was open, or `stale`
+   * @returns what each was, or `stale`
    * @throws TidemarkError `counter_unavailable`, `counter_unsupported`, `closed`
    */
-  async settle(epoch: Epoch, takes: readonly TakeName[]): Promise<FlagsReply> {
+  async settle(epoch: Epoch, takes: readonly TakeName[]): Promise<SettleReply> {
     const args = ['settle', ...takes.map(({ first }) => String(first))];
-    return decodeFlags(await this.#script('settle', epoch, this.#openKeys(takes), args), takes.length);
+    return decodeSettle(await this.#script('settle', epoch, this.#openKeys(takes), args), takes.length);
   }
 
   /**
@@ -242,12 +241,12 @@ export class RedisCounterStore implements CounterStore {
    *
    * @param epoch - the history that the caller believes in, checked inside Redis, and its generation
    * @param takes - at most 25,000, as they were read
-   * @returns for each whether it was removed, or `stale`
+   * @returns what each was, or `stale`
    * @throws TidemarkError `counter_unavailable`, `counter_unsupported`, `closed`
    */
-  async expire(epoch: Epoch, takes: readonly ExpiredTake[]): Promise<FlagsReply> {
+  async expire(epoch: Epoch, takes: readonly ExpiredTake[]): Promise<SettleReply> {
     const args = ['expire', ...takes.map(({ written }) => written)];
-    return decodeFlags(await this.#script('settle', epoch, this.#openKeys(takes), args), takes.length);
+    return decodeSettle(await this.#script('settle', epoch, this.#openKeys(takes), args), takes.length);
   }
 
   /**

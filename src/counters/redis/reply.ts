@@ -4,15 +4,15 @@ import type {
   ClaimResult,
   CorruptWord,
   ExpiredTake,
-  FlagsReply,
   GrantReply,
   GrantResult,
   OpenReply,
   OpenResult,
   ReadReply,
   ReadResult,
-  ReopenReply,
+  RenewReply,
   RestoreReply,
+  SettleReply,
   TakeReply,
   TakeRequest,
   TakeResult,
@@ -27,6 +27,8 @@ const maxQuotedLength = 200;
 const canonicalInteger = /^(?:0|[1-9]\d{0,15})$/;
 const missing = { status: 'missing' } as const;
 const fresh = { status: 'fresh' } as const;
+const oneFresh: readonly ClaimResult[] = Object.freeze([fresh]);
+const missingMessage = { ...missing, claims: oneFresh } as const;
 /** As track.lua writes them. */
 const openTake = /^(?:hold )?(\d{1,12}) (\d{1,12}) \d+$/;
 
@@ -39,7 +41,8 @@ export type TakeAnswer =
   | { readonly status: 'unknown'; readonly why: string };
 
 /** Reads the reply of take.lua or recall.lua: one result for each request, in the order in which they were asked for. */
-export function decodeTake(reply: unknown, { requests, order, claims }: TakePlan): TakeAnswer {
+export function decodeTake(reply: unknown, plan: TakePlan): TakeAnswer {
+  const { requests, order, claimed, messages } = plan;
   // Indexed, not destructured: this runs once for each number in the end.
   const fields = asArray(reply);
   const status = fields[0];
@@ -47,7 +50,7 @@ export function decodeTake(reply: unknown, { requests, order, claims }: TakePlan
   if (status === 'NOT_RUN') return { status: 'not_run' };
   if (status === 'LOST') return { status: 'unknown', why: 'the record of the lane is gone' };
   if (status === 'SUPERSEDED') return { status: 'unknown', why: 'a later take ran in the same lane' };
-  if (status !== 'DONE' || fields.length !== requests.length + claims + 2) {
+  if (status !== 'DONE' || fields.length !== requests.length + plan.claims + 2) {
     return { status: 'unknown', why: unexpected('take', reply).message };
   }
   const results = new Array<TakeResult>(requests.length);
@@ -55,15 +58,31 @@ export function decodeTake(reply: unknown, { requests, order, claims }: TakePlan
   for (let place = 0; place < requests.length; place += 1) {
     const request = requests[place]!;
     const index = order === undefined ? place : order[place]!;
-    if (request.claims === undefined) {
-      results[index] = takeResult(fields[place + 2], request.count);
-      continue;
+    const field = fields[place + 2];
+    if (place >= claimed + messages) results[index] = takeResult(field, request.count);
+    else if (place >= claimed) results[index] = messageResult(field);
+    else {
+      const end = nextClaim + request.claims!.calls.length;
+      results[index] = claimedResult(field, request, fields.slice(nextClaim, end));
+      nextClaim = end;
     }
-    const end = nextClaim + request.claims.calls.length;
-    results[index] = claimedResult(fields[place + 2], request, fields.slice(nextClaim, end));
-    nextClaim = end;
   }
   return { status: 'done', results, storeTimeMs: Number(fields[1]) };
+}
+
+/** Of a request for one number and one message id. */
+function messageResult(field: unknown): TakeResult {
+  if (!Array.isArray(field)) {
+    const result = takeResult(field, 1);
+    // Shared by all results, those of plain requests too.
+    if (result === missing) return missingMessage;
+    (result as { claims: readonly ClaimResult[] }).claims = oneFresh;
+    return result;
+  }
+  const number: unknown = field[0];
+  const claim: ClaimResult =
+    typeof number === 'number' ? { status: 'repeated', number } : corrupt(String(number));
+  return { status: 'repeated', claims: [claim] };
 }
 
 function claimedResult(field: unknown, request: TakeRequest, found: readonly unknown[]): TakeResult {
@@ -162,9 +181,9 @@ function openResult([text, state, ...expired]: readonly unknown[], conversation:
   return { status: 'tracked', word, firstOpen: state === 0 ? undefined : state, expired: takes };
 }
 
-/** Reads the reply of reopen.lua. */
-export function decodeReopen(reply: unknown, count: number): ReopenReply {
-  const fields = fieldsOf('reopen', reply, count);
+/** Reads the reply of renew.lua. */
+export function decodeRenew(reply: unknown, count: number): RenewReply {
+  const fields = fieldsOf('renew', reply, count);
   if ('history' in fields) return fields;
   const results = fields.results.map((result) => {
     if (result === -1) return 'untracked';
@@ -175,11 +194,14 @@ export function decodeReopen(reply: unknown, count: number): ReopenReply {
 }
 
 /** Reads the reply of settle.lua. */
-export function decodeFlags(reply: unknown, count: number): FlagsReply {
+export function decodeSettle(reply: unknown, count: number): SettleReply {
   const fields = fieldsOf('settle', reply, count);
-  return 'history' in fields
-    ? fields
-    : { status: 'done', flags: fields.results.map((result) => Number(result) > 0) };
+  if ('history' in fields) return fields;
+  const results = fields.results.map((result) => {
+    if (result === 2) return 'expired';
+    return result === 1 ? 'open' : 'gone';
+  });
+  return { status: 'done', results };
 }
 
 function fieldsOf(

@@ -15,7 +15,7 @@ const names = [
   'restore',
   'track',
   'read-open',
-  'reopen',
+  'renew',
   'settle',
 ] as const;
 

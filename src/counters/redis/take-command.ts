@@ -5,39 +5,58 @@ import { takeStep } from '../../core/counter-word.js';
 import { openKey, receiptKey, wordKey } from './keys.js';
 
 /**
- * The requests of a take in the order of the script: those with claims, then those for more than one number, then the
- * others. Only the first two have arguments of their own.
+ * The requests of a take in the order of the script: those with claims, those for one number and one message id, those
+ * for more than one number, and the others. The more seldom, the more arguments they have.
  */
 export interface TakePlan {
   readonly requests: readonly TakeRequest[];
   /** The index of each planned request among those that were asked for; undefined when nothing had to be moved. */
   readonly order: readonly number[] | undefined;
-  /** How many have claims. */
+  /** How many have claims, but not just one message id. */
   readonly claimed: number;
-  /** How many claims there are in all. */
+  /** How many have one message id. */
+  readonly messages: number;
+  /** How many claims the first of these have in all. */
   readonly claims: number;
 }
 
 export function planTake(asked: readonly TakeRequest[]): TakePlan {
-  if (asked.every(({ count, claims }) => count === 1 && claims === undefined))
-    return { requests: asked, order: undefined, claimed: 0, claims: 0 };
-  const order: number[] = [];
-  const add = (belongs: (request: TakeRequest) => boolean) => {
-    for (let index = 0; index < asked.length; index += 1) if (belongs(asked[index]!)) order.push(index);
-  };
-  add(({ claims }) => claims !== undefined);
-  const claimed = order.length;
-  add(({ count, claims }) => claims === undefined && count > 1);
-  add(({ count, claims }) => claims === undefined && count === 1);
-  const requests = order.map((index) => asked[index]!);
-  const claims = requests.reduce((sum, request) => sum + (request.claims?.calls.length ?? 0), 0);
-  return { requests, order, claimed, claims };
+  const claimed: number[] = [];
+  const messages: number[] = [];
+  const counted: number[] = [];
+  const rest: number[] = [];
+  // One time to live for all messages of this kind: that of the first.
+  let ttlMs: number | undefined;
+  let claims = 0;
+  for (let index = 0; index < asked.length; index += 1) {
+    const request = asked[index]!;
+    // A list may be empty: its calls found no place in the take.
+    if (request.claims !== undefined && request.claims.calls.length > 0) {
+      ttlMs ??= request.claims.receiptTtlMs;
+      if (isMessage(request, ttlMs)) messages.push(index);
+      else {
+        claimed.push(index);
+        claims += request.claims.calls.length;
+      }
+    } else (request.count > 1 ? counted : rest).push(index);
+  }
+  const plan = { claimed: claimed.length, messages: messages.length, claims };
+  // Nothing has to be moved when all are of one kind.
+  if (rest.length === asked.length || messages.length === asked.length)
+    return { ...plan, requests: asked, order: undefined };
+  const order = [...claimed, ...messages, ...counted, ...rest];
+  return { ...plan, requests: order.map((index) => asked[index]!), order };
+}
+
+function isMessage({ count, claims }: TakeRequest, ttlMs: number): boolean {
+  return count === 1 && claims!.calls[0]!.tracked === false && claims!.receiptTtlMs === ttlMs;
 }
 
 /** Everything that take.lua is given, keys first. */
 export function takeArguments(
   plan: TakePlan,
   parts: {
+    readonly sha: string;
     readonly prefix: string;
     readonly lane: string;
     readonly history: string;
@@ -46,20 +65,30 @@ export function takeArguments(
     readonly laneTtl: string;
   },
 ): string[] {
-  const { requests, claimed } = plan;
+  const { requests, claimed, messages } = plan;
   const { prefix, generation } = parts;
-  const args = ['', parts.lane];
+  const args = ['EVALSHA', parts.sha, '', parts.lane];
   for (let place = 0; place < requests.length; place += 1)
     args.push(wordKey(prefix, requests[place]!.conversation, generation));
   for (let place = 0; place < claimed; place += 1)
     pushClaimKeys(args, prefix, requests[place]!.conversation, requests[place]!.claims!);
-  args[0] = String(args.length - 1);
+  for (let place = claimed; place < claimed + messages; place += 1) {
+    const { conversation, claims } = requests[place]!;
+    args.push(receiptKey(prefix, conversation, claims!.calls[0]!.messageId!));
+  }
+  args[2] = String(args.length - 3);
   args.push(parts.history, String(parts.number), parts.laneTtl, String(requests.length));
-  if (claimed > 0) args.push(String(claimed), String(generation));
+  if (claimed + messages > 0) {
+    const ttlMs = messages === 0 ? 0 : requests[claimed]!.claims!.receiptTtlMs;
+    args.push(String(claimed), String(messages), String(generation), String(ttlMs));
+  }
   for (let place = 0; place < claimed; place += 1)
     pushClaims(args, requests[place]!.count, requests[place]!.claims!);
-  for (let place = claimed; place < requests.length && requests[place]!.count > 1; place += 1)
-    args.push(String(takeStep(requests[place]!.count)));
+  for (let place = claimed + messages; place < requests.length; place += 1) {
+    const { count } = requests[place]!;
+    if (count === 1) break;
+    args.push(String(takeStep(count)));
+  }
   return args;
 }
 

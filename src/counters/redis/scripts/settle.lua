@@ -5,21 +5,26 @@
 -- ARGV[2]   'settle': whatever begins with the number; 'expire': exactly what was read
 -- ARGV[3…]  for each take the first of its numbers, or what was read
 --
--- Reply: {'STALE', history} · {'DONE', result…}: 1 removed, 0 not there, or the key holds something else
+-- Reply: {'STALE', history} · {'DONE', result…}: 1 removed, 2 removed and its lease had ended, 0 not there, or the key
+-- holds something else
 local history = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
 if history ~= ARGV[1] then return {'STALE', history} end
 local isExact = ARGV[2] == 'expire'
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 local function remove(open, take)
-  local removed
-  if isExact then
-    removed = redis.pcall('ZREM', open, take)
-  else
-    removed = redis.pcall('ZREMRANGEBYSCORE', open, take, take)
+  local member = take
+  if not isExact then
+    local found = redis.pcall('ZRANGE', open, take, take, 'BYSCORE')
+    -- What somebody else has written into one key must not keep the takes of other conversations from being ended.
+    if found.err then return 0 end
+    member = found[1]
+    if not member then return 0 end
   end
-  if type(removed) == 'number' then return removed end
-  -- What somebody else has written into one key must not keep the takes of other conversations from being ended.
-  if string.find(removed.err, 'WRONGTYPE', 1, true) then return 0 end
+  local removed = redis.pcall('ZREM', open, member)
+  if type(removed) == 'table' then return string.find(removed.err, 'WRONGTYPE', 1, true) and 0 or removed end
+  if removed == 1 and tonumber(string.match(member, '%d+$')) <= now then return 2 end
   return removed
 end
 

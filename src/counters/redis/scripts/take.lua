@@ -1,16 +1,17 @@
 -- Takes numbers for a batch of conversations, in one atomic step.
 --
 -- KEYS[1]   lane: keeps the reply of the last take that ran in it, so that a lost reply can be recalled
--- KEYS[2…]  counter words: first those with claims, then those that take more than one number, then the others; behind
---           them the keys of the claims, for each word with claims its open takes (if any claim is tracked) and one
---           receipt for each message id
+-- KEYS[2…]  counter words: first those with claims, then those that take one number for one message id, then those that
+--           take more than one number, then the others; behind them, for each word with claims its open takes (if any
+--           claim is tracked) and one receipt for each message id, and one receipt for each word with one message id
 -- ARGV[1]   history that the caller believes in (master_replid)
 -- ARGV[2]   number of this take in its lane, rising
 -- ARGV[3]   time to live of the lane's record, milliseconds
 -- ARGV[4]   how many counter words
--- If there are keys of claims: how many words have claims, the generation, and for each of these words: count, number of
---           claims, time to live of receipts, lease (0 when no claim is tracked), and for each claim its kind and
---           offset: 'r0' with a receipt, 'b0' with a receipt and tracked, 't0' tracked, and then its count
+-- If there are keys of claims: how many words have claims, how many have one message id, the generation, the time to
+--           live of receipts of words with one message id in milliseconds; and for each word with claims: count, number
+--           of claims, time to live of its receipts, lease (0 when no claim is tracked), and for each claim its kind
+--           and offset: 'r0' with a receipt, 'b0' with a receipt and tracked, 't0' tracked, and then its count
 -- The rest  steps (n − n·10^12) of the words behind those with claims; where there is none, one number is taken
 --
 -- Reply: {'STALE', history} · {'SUPERSEDED'} · {'DONE', time, result…, claim result…}, one result for each word:
@@ -19,7 +20,9 @@
 --   r == -1  missing; `time` is then this server's clock in milliseconds, otherwise 0
 --   r < -1   short; the word is -r - 2, unchanged
 --   text     'UNTRACKED': tracking has not begun; anything else: not a counter word, left as it was
--- and one for each claim: 0 fresh; n > 0 the number that the message id has; text: the receipt is none; and where r >= 0,
+--   {n}      of a word with one message id: nothing had to be taken, the message id has the number n; {text}: its
+--            receipt is none
+-- and one for each claim of the words with claims: 0 fresh; n > 0 the number that the message id has; text: the receipt is none; and where r >= 0,
 -- n < 0 the number -n of a message id whose take is tracked and not open.
 -- An error reply means that nothing was taken.
 --
@@ -57,24 +60,31 @@ local function undo(key, step)
   return -was - 2
 end
 
--- What an error of a write says of its word. The key holds something else, or the server refuses writes.
-local function failed(message)
-  local isForeign = string.find(message, 'WRONGTYPE', 1, true) or string.find(message, 'not an integer', 1, true)
-    or string.find(message, 'overflow', 1, true)
-  if not isForeign and not hasWritten then refusal = {err = message} end
-  return message
+-- Takes a step. Returns the word that it left, or what the word is, in the form of the reply.
+local function take(key, step, limit)
+  local word = pcall('INCRBY', key, step)
+  if type(word) == 'table' then
+    local message = word.err
+    local isForeign = string.find(message, 'WRONGTYPE', 1, true) or string.find(message, 'not an integer', 1, true)
+      or string.find(message, 'overflow', 1, true)
+    if not isForeign and not hasWritten then refusal = word end
+    return message
+  end
+  hasWritten = true
+  if word <= 0 or word > limit then return undo(key, step) end
+  return word
 end
 
 local words = tonumber(ARGV[4])
 local at, unclaimed, claimResults = 5, 2, nil
 
--- A message is sent again: if its take is open still, whoever sends it has a whole lease for it. One that is only held
--- may have ended long ago.
-local function renew(open, number, expires)
+-- A message is sent again: if its take is open still, whoever sends it has a whole lease for it. One that is only held,
+-- or whose lease has ended, may have ended long ago.
+local function renew(open, number, now, expires)
   local known = call('ZRANGE', open, number, number, 'BYSCORE')[1]
-  if not known then return false end
+  if not known or tonumber(string.match(known, '%d+$')) <= now then return false end
   call('ZREM', open, known)
-  call('ZADD', open, number, string.format('%.0f %.0f %s', number, number, expires))
+  call('ZADD', open, number, string.format('%d %d %s', number, number, expires))
   return true
 end
 
@@ -94,22 +104,20 @@ local function takeClaimed(word, open, count, claims, ttl, lease)
     claimResults[before + c] = result
   end
   count = count - repeated
-  local begun, expires, taken = true, nil, 0
+  local begun, now, expires, taken = true, nil, nil, 0
   if open then
     local generation = pcall('ZRANGE', open, 0, 0)
     if generation.err then return generation.err end
-    begun = generation[1] == ARGV[6]
+    begun = generation[1] == ARGV[7]
     local time = call('TIME')
-    expires = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000) + tonumber(lease))
+    now = time[1] * 1000 + math.floor(time[2] / 1000)
+    expires = string.format('%d', now + tonumber(lease))
   end
   if count > 0 or not begun then
     local n = math.max(count, 1)
-    local step = string.format('%.0f', n - n * UNIT)
-    taken = pcall('INCRBY', word, step)
-    if type(taken) == 'table' then return failed(taken.err) end
-    hasWritten = true
-    if taken <= 0 or taken > MAX_WORD + tonumber(step) then
-      taken = undo(word, step)
+    local step = string.format('%d', n - n * UNIT)
+    taken = take(word, step, MAX_WORD + n - n * UNIT)
+    if type(taken) ~= 'number' or taken <= 0 then
       -- Too little is left, which does not matter to a message that has its number.
       return count == 0 and type(taken) == 'number' and taken < -1 and 'UNTRACKED' or taken
     end
@@ -123,62 +131,83 @@ local function takeClaimed(word, open, count, claims, ttl, lease)
     local number = claimResults[before + c]
     if number == 0 then
       local first = start + 1 + claim.offset
-      if claim.receipt then call('SET', claim.receipt, string.format('%.0f', first), 'PX', ttl) end
+      if claim.receipt then call('SET', claim.receipt, string.format('%d', first), 'PX', ttl) end
       if claim.tracked then
-        call('ZADD', open, first, string.format('%.0f %.0f %s', first, first + claim.count - 1, expires))
+        call('ZADD', open, first, string.format('%d %d %s', first, first + claim.count - 1, expires))
       end
-    elseif claim.tracked and type(number) == 'number' and not renew(open, number, expires) then
+    elseif claim.tracked and type(number) == 'number' and not renew(open, number, now, expires) then
       claimResults[before + c] = -number
     end
   end
   return taken
 end
 
-if #KEYS > words + 1 then
-  local key = words + 2
-  claimResults = {}
-  unclaimed = tonumber(ARGV[5]) + 2
-  at = 7
-  for i = 2, unclaimed - 1 do
-    local count, ttl, lease = tonumber(ARGV[at]), ARGV[at + 2], ARGV[at + 3]
-    local claims, open = {}, nil
-    if lease ~= '0' then
-      open = KEYS[key]
+-- Reads the claims of the word KEYS[i], and takes for it. Returns the key and the argument that come next.
+local function readClaimed(i, key, at)
+  local count, ttl, lease = tonumber(ARGV[at]), ARGV[at + 2], ARGV[at + 3]
+  local claims, open = {}, nil
+  if lease ~= '0' then
+    open = KEYS[key]
+    key = key + 1
+  end
+  local nextClaim = at + 4
+  for c = 1, tonumber(ARGV[at + 1]) do
+    local text = ARGV[nextClaim]
+    local kind = string.sub(text, 1, 1)
+    local claim = {offset = tonumber(string.sub(text, 2)), count = 1, tracked = kind ~= 'r'}
+    nextClaim = nextClaim + 1
+    if kind == 't' then
+      claim.count = tonumber(ARGV[nextClaim])
+      nextClaim = nextClaim + 1
+    else
+      claim.receipt = KEYS[key]
       key = key + 1
     end
-    local nextClaim = at + 4
-    for c = 1, tonumber(ARGV[at + 1]) do
-      local text = ARGV[nextClaim]
-      local kind = string.sub(text, 1, 1)
-      local claim = {offset = tonumber(string.sub(text, 2)), count = 1, tracked = kind ~= 'r'}
-      nextClaim = nextClaim + 1
-      if kind == 't' then
-        claim.count = tonumber(ARGV[nextClaim])
-        nextClaim = nextClaim + 1
-      else
-        claim.receipt = KEYS[key]
-        key = key + 1
-      end
-      claims[c] = claim
-    end
-    at = nextClaim
-    reply[i + 1] = takeClaimed(KEYS[i], open, count, claims, ttl, lease)
+    claims[c] = claim
+  end
+  reply[i + 1] = takeClaimed(KEYS[i], open, count, claims, ttl, lease)
+  return key, nextClaim
+end
+
+-- Takes one number for one message id, which is what most claims are.
+local function takeForMessage(word, receipt, known, ttl)
+  if known then return {#known <= 12 and string.find(known, '^[1-9]%d*$') and tonumber(known) or known} end
+  local taken = take(word, ONE_STEP, ONE_LIMIT)
+  if type(taken) ~= 'number' or taken <= 0 then return taken end
+  if call('SET', receipt, string.format('%d', taken % UNIT), 'PX', ttl, 'NX') then return taken end
+  -- MGET passes over what is no string.
+  undo(word, ONE_STEP)
+  return {'something that is no string'}
+end
+
+if #KEYS > words + 1 then
+  claimResults = {}
+  local claimed, single, ttl = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[8]
+  local key = words + 2
+  at = 9
+  for i = 2, claimed + 1 do
+    key, at = readClaimed(i, key, at)
     if refusal then return refusal end
+  end
+  unclaimed = claimed + single + 2
+  if single > 0 then
+    local known = call('MGET', unpack(KEYS, key, key + single - 1))
+    for i = 1, single do
+      reply[claimed + 2 + i] = takeForMessage(KEYS[claimed + 1 + i], KEYS[key + i - 1], known[i], ttl)
+      if refusal then return refusal end
+    end
   end
 end
 
 at = at - unclaimed
 for i = unclaimed, words + 1 do
-  local key, step = KEYS[i], ARGV[at + i]
-  local word = pcall('INCRBY', key, step or ONE_STEP)
-  if type(word) == 'table' then
-    word = failed(word.err)
-    if refusal then return refusal end
+  local step = ARGV[at + i]
+  if step then
+    reply[i + 1] = take(KEYS[i], step, MAX_WORD + tonumber(step))
   else
-    hasWritten = true
-    if word <= 0 or word > (step and MAX_WORD + tonumber(step) or ONE_LIMIT) then word = undo(key, step or ONE_STEP) end
+    reply[i + 1] = take(KEYS[i], ONE_STEP, ONE_LIMIT)
   end
-  reply[i + 1] = word
+  if refusal then return refusal end
 end
 if claimResults then
   for i = 1, #claimResults do reply[words + 2 + i] = claimResults[i] end
