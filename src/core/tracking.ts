@@ -196,8 +196,9 @@ export class Tracking {
     const take = { conversation, first, last, leaseMs: this.#leaseMs };
     const result = await this.#calls.run(isOver, async (epoch) => {
       const renewed = await this.#open.renew(epoch, take);
-      if (renewed === undefined) await this.#beginOne(epoch, conversation);
-      return renewed;
+      if (renewed !== undefined) return renewed;
+      // Without a word nobody passes the ledger's mark, and the hold that tracking will begin with is longer than this lease.
+      return (await this.#beginOne(epoch, conversation)) === 'missing' ? 'reopened' : undefined;
     });
     if (result === 'open') return 'open';
     const end = await this.#recordedEnd(conversation, { first, last });
@@ -209,9 +210,10 @@ export class Tracking {
   }
 
   /** @throws TidemarkError `fenced` */
-  async #beginOne(epoch: Epoch, conversation: string): Promise<void> {
+  async #beginOne(epoch: Epoch, conversation: string): Promise<Begun | undefined> {
     const [begun] = (await this.#beginIn(epoch, [conversation])) ?? [];
     if (begun === 'fenced') throw fenced(conversation, epoch);
+    return begun;
   }
 
   /** How a take has ended that was not settled: the record of it was made before it was removed (I12). */
