@@ -217,8 +217,11 @@ export interface Receipt {
 }
 
 export type RestoreReply =
-  /** The number of each message id now: the receipt's own, or another that it was given meanwhile. 0 for a corrupt one. */
-  | { readonly status: 'done'; readonly numbers: readonly number[] }
+  /**
+   * The number of each message id now: the receipt's own, or another that it was given meanwhile. Undefined where the key
+   * holds something else.
+   */
+  | { readonly status: 'done'; readonly numbers: readonly (number | undefined)[] }
   | { readonly status: 'stale'; readonly history: string };
 
 export interface TrackRequest {

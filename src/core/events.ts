@@ -52,8 +52,8 @@ export type TidemarkEvent =
       readonly messageId: string;
       /** What this process gave to the message id. */
       readonly number: number;
-      /** What it has now; 0 when the receipt makes no sense. */
-      readonly newNumber: number;
+      /** What it has now; undefined when something else is where its receipt was. */
+      readonly newNumber: number | undefined;
     }
   /** Words of earlier generations were deleted from the counter store. */
   | { readonly type: 'swept'; readonly generation: number; readonly words: number };

@@ -143,7 +143,7 @@ export interface NewGap {
 
 /** A recorded gap. */
 export interface Gap extends NewGap {
-  /** True: none of the numbers was ever issued. False: some may be in use. */
+  /** True: no message has any of the numbers, and none ever will. False: some may be in use. */
   readonly certain: boolean;
   /** Milliseconds since 1970, by the ledger's clock. */
   readonly recordedAtMs: number;

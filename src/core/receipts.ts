@@ -113,11 +113,11 @@ export class Receipts {
     });
   }
 
-  #compare(batch: readonly Remembered[], numbers: readonly number[]): number {
+  #compare(batch: readonly Remembered[], numbers: readonly (number | undefined)[]): number {
     let restored = 0;
     batch.forEach((remembered, index) => {
       const { conversation, messageId, number } = remembered;
-      const newNumber = numbers[index]!;
+      const newNumber = numbers[index];
       if (newNumber === number) {
         restored += 1;
         return;

@@ -119,7 +119,8 @@ export class SequenceGenerator {
   }
 
   /**
-   * Ends a tracked take whose message will never be stored: its numbers are recorded as a certain gap.
+   * Ends a tracked take whose message will never be stored: its numbers are recorded as a certain gap. After a failover, or
+   * when its lease had ended, as an uncertain one.
    *
    * @param of - the conversation
    * @param range - the numbers of one take, whole

@@ -51,7 +51,7 @@ export class SettleBatches {
       const results = await this.#calls.run(isOver, async (epoch) => {
         return this.#calls.unlessStale(epoch, await this.#counters.settle(epoch, takes))?.results;
       });
-      batch.forEach(({ resolve }, index) => resolve(results[index]!));
+      for (let index = 0; index < batch.length; index += 1) batch[index]!.resolve(results[index]!);
     } catch (error) {
       for (const { reject } of batch) reject(error);
     }

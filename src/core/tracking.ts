@@ -88,8 +88,11 @@ export class Tracking {
   async abandon(conversation: string, range: SequenceRange, isOver: () => boolean): Promise<void> {
     const end = await this.#renewed(conversation, range, isOver);
     if (end === 'unknown' || end === 'abandoned') throw notOpen(conversation, range);
+    if (end === 'given up') return;
+    // What is only held may have been settled in an earlier history: that it will never be stored is not certain then.
+    const reason = end === 'open' ? 'abandoned' : 'lease_expired';
     await this.#calls.run(isOver, async ({ generation }) => {
-      await this.#open.record([{ conversation, ...numbersOf(range), reason: 'abandoned', generation }]);
+      await this.#open.record([{ conversation, ...numbersOf(range), reason, generation }]);
       return true;
     });
     await this.#settles.settle({ conversation, first: range.first }, isOver);
@@ -105,7 +108,7 @@ export class Tracking {
   async renew(conversation: string, range: SequenceRange, isOver: () => boolean): Promise<void> {
     const end = await this.#renewed(conversation, range, isOver);
     if (end === 'unknown') throw notOpen(conversation, range);
-    if (end !== 'open') throw leaseExpired(conversation, range, end);
+    if (end === 'given up' || end === 'abandoned') throw leaseExpired(conversation, range, end);
   }
 
   completeUpTo(conversation: string, isOver: () => boolean): Promise<number> {
@@ -187,12 +190,12 @@ export class Tracking {
     return begun;
   }
 
-  /** `open`: it is, with a new lease. Anything else: how it has ended. */
+  /** `open` and `reopened`: it is open, with a new lease. Anything else: how it has ended. */
   async #renewed(
     conversation: string,
     { first, last }: SequenceRange,
     isOver: () => boolean,
-  ): Promise<'open' | 'given up' | 'abandoned' | 'unknown'> {
+  ): Promise<'open' | 'reopened' | 'given up' | 'abandoned' | 'unknown'> {
     const take = { conversation, first, last, leaseMs: this.#leaseMs };
     const result = await this.#calls.run(isOver, async (epoch) => {
       const renewed = await this.#open.renew(epoch, take);
@@ -203,7 +206,7 @@ export class Tracking {
     if (result === 'open') return 'open';
     const end = await this.#recordedEnd(conversation, { first, last });
     if (result === 'gone') return end ?? 'unknown';
-    if (end === undefined) return 'open';
+    if (end === undefined) return 'reopened';
     // The hold of this history covers it, or the record of it came back, but it had ended before.
     await this.#settles.settle({ conversation, first }, isOver);
     return end;

@@ -7,8 +7,8 @@ import type {
   Grant,
   OpenResult,
   ReadResult,
-  SettleResult,
   Receipt,
+  SettleResult,
   TakeReply,
   TakeRequest,
   TakeResult,
@@ -100,7 +100,7 @@ export class Run {
     return done(await this.store.take(this.epoch, [asClaims(conversation, calls, kept)])).results[0]!;
   }
 
-  async restore(...receipts: Receipt[]): Promise<readonly number[]> {
+  async restore(...receipts: Receipt[]): Promise<readonly (number | undefined)[]> {
     const reply = await this.store.restoreReceipts(this.epoch, receipts);
     if (reply.status !== 'done') throw new Error(`restore: ${reply.status}`);
     return reply.numbers;

@@ -4,8 +4,8 @@ import { type CallRecord, judge } from '../support/judge.js';
 import {
   dead,
   type Plan,
-  SimulatedProcesses,
   type SimulatedProcess,
+  SimulatedProcesses,
 } from '../support/simulated-processes.js';
 import { noFaults } from '../support/simulation.js';
 

@@ -143,7 +143,8 @@ function readResult(result: unknown): ReadResult {
 /** Reads the reply of restore.lua. */
 export function decodeRestore(reply: unknown, count: number): RestoreReply {
   const fields = fieldsOf('restore', reply, count);
-  return 'history' in fields ? fields : { status: 'done', numbers: fields.results.map(Number) };
+  if ('history' in fields) return fields;
+  return { status: 'done', numbers: fields.results.map((number) => Number(number) || undefined) };
 }
 
 /** Reads the reply of track.lua. */

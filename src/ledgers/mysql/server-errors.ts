@@ -42,7 +42,7 @@ mean([1040, 1203, 1226], {
 mean([1142, 1143, 1227, 1370], {
   code: 'ledger_unavailable',
   reach: 'writes',
-  text: 'lacks a grant for this user; grant SELECT, INSERT and UPDATE on the tables tidemark_*, and CREATE to migrate',
+  text: 'lacks a grant for this user; grant SELECT, INSERT and UPDATE on the tables tidemark_*, and CREATE and ALTER to migrate',
 });
 mean([1290, 1792, 1836, 1874, 3100], {
   code: 'ledger_unavailable',
