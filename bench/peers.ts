@@ -6,7 +6,7 @@ import type { ClientSetup } from './messages.js';
 
 /** Something that issues numbers. Conversations are named by their index. */
 export interface Peer {
-  next(index: number): Promise<number>;
+  next(index: number): Promise<number | { readonly number: number }>;
   nextMany(index: number, count: number): Promise<unknown>;
   /** How often something noteworthy happened since the last call, by name. */
   takeEvents(): Record<string, number>;
@@ -17,6 +17,8 @@ export interface Peer {
 const preparationTimeoutMs = 60_000;
 /** How long receipts are kept here, in milliseconds. */
 const benchWindowMs = 10_000;
+/** More than a conversation uses in that time. */
+const messageIdsPerConversation = 65_536;
 
 const makePeer = { tidemark, embedded, 'message-ids': withMessageIds, tracked, incr };
 
@@ -42,10 +44,13 @@ async function withMessageIds({ conversations, redisUrl, mysqlUrl }: ClientSetup
   const options = { redis: redisUrl, mysql: mysqlUrl!, onEvent, messageIdWindowMs: benchWindowMs };
   const generator = openTidemark(options);
   const { named, ...peer } = generatorPeer(generator, conversations, 'ids-');
-  let messages = 0;
-  const next = async (index: number) => {
-    messages += 1;
-    return (await generator.next(named[index]!, { messageId: `message-${messages}` })).number;
+  // Made before, as they come with the messages: a conversation uses them in turn.
+  const messageIds = Array.from({ length: messageIdsPerConversation }, (_, id) => `message-${id}`);
+  const sent = new Uint32Array(conversations);
+  const next = (index: number) => {
+    const messageId = messageIds[sent[index]! % messageIdsPerConversation]!;
+    sent[index]! += 1;
+    return generator.next(named[index]!, { messageId });
   };
   return { ...peer, next, takeEvents };
 }

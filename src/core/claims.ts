@@ -1,17 +1,21 @@
 import { TidemarkError } from '../errors.js';
 import type { Call } from './call.js';
 import type { ConversationState } from './conversation-state.js';
-import type { Claim, ClaimResult } from './counter-store.js';
+import type { Claim, ClaimResult, Claims } from './counter-store.js';
 
 /** The claims of the calls of one conversation's take, in order of arrival. */
-export class ClaimList {
+export class ClaimList implements Claims {
+  readonly receiptTtlMs: number;
+  readonly leaseMs: number;
   readonly calls: Claim[] = [];
   readonly #most: number;
   /** Made with the second message id: most takes of a conversation have one. */
   #messageIds: Set<string> | undefined;
 
-  constructor(most: number) {
+  constructor(most: number, receiptTtlMs: number, leaseMs: number) {
     this.#most = most;
+    this.receiptTtlMs = receiptTtlMs;
+    this.leaseMs = leaseMs;
   }
 
   /** False when the call has to wait for the next take: this one is full, or has the same message id already. */

@@ -37,8 +37,14 @@ export class Receipts {
   readonly #emit: EventListener;
   readonly #windowMs: (type: string) => number;
   readonly #capacity: number;
-  /** A ring: the oldest is overwritten first. */
-  #remembered: Remembered[] = [];
+  /**
+   * A ring: the oldest is overwritten first. Columns and not objects: what every call leaves behind for a while is dear to
+   * collect.
+   */
+  readonly #conversations: string[] = [];
+  readonly #messageIds: string[] = [];
+  readonly #numbers: number[] = [];
+  readonly #expiresAtMs: number[] = [];
   #next = 0;
   #epoch: Epoch | undefined;
   #closed = false;
@@ -60,10 +66,13 @@ export class Receipts {
   /** A call with the message id was answered, be it with a new number or a known one: its own first take may be the lost one. */
   remember({ key, type }: Conversation, messageId: string, number: number): void {
     if (this.#capacity === 0) return;
+    const place = this.#next;
+    this.#conversations[place] = key;
+    this.#messageIds[place] = messageId;
+    this.#numbers[place] = number;
     // At most one window longer than the receipt itself.
-    const expiresAtMs = this.#clock.monotonicMs() + this.#windowMs(type);
-    this.#remembered[this.#next] = { conversation: key, messageId, number, expiresAtMs };
-    this.#next = (this.#next + 1) % this.#capacity;
+    this.#expiresAtMs[place] = this.#clock.monotonicMs() + this.#windowMs(type);
+    this.#next = place + 1 === this.#capacity ? 0 : place + 1;
   }
 
   /** The epoch is known: if its history is another one than before, receipts may be missing in it. */
@@ -71,10 +80,7 @@ export class Receipts {
     const previous = this.#epoch;
     this.#epoch = epoch;
     if (previous === undefined || previous.history === epoch.history) return;
-    const nowMs = this.#clock.monotonicMs();
-    this.#remembered = this.#remembered.filter(({ expiresAtMs }) => expiresAtMs > nowMs);
-    this.#next = this.#remembered.length % this.#capacity || 0;
-    void this.#restoreAll(epoch, [...this.#remembered]);
+    void this.#restoreAll(epoch, this.#remembered());
   }
 
   /** Puts nothing back any more. */
@@ -128,9 +134,24 @@ export class Receipts {
     return restored;
   }
 
+  #remembered(): readonly Remembered[] {
+    const nowMs = this.#clock.monotonicMs();
+    return this.#numbers.flatMap((number, place) => {
+      const expiresAtMs = this.#expiresAtMs[place]!;
+      if (expiresAtMs <= nowMs) return [];
+      const [conversation, messageId] = [this.#conversations[place]!, this.#messageIds[place]!];
+      return [{ conversation, messageId, number, expiresAtMs }];
+    });
+  }
+
   /** Told of once. */
-  #forget(lost: Remembered): void {
-    const index = this.#remembered.indexOf(lost);
-    if (index >= 0) this.#remembered[index] = { ...lost, expiresAtMs: Number.NEGATIVE_INFINITY };
+  #forget({ conversation, messageId, number }: Remembered): void {
+    for (let place = 0; place < this.#numbers.length; place += 1) {
+      const isIt =
+        this.#numbers[place] === number &&
+        this.#messageIds[place] === messageId &&
+        this.#conversations[place] === conversation;
+      if (isIt) this.#expiresAtMs[place] = Number.NEGATIVE_INFINITY;
+    }
   }
 }

@@ -309,13 +309,14 @@ function startTake(
   waiting.remove(first);
   // Made with its first call in it, because most takes of a conversation serve one.
   const served = [first];
-  let claims = first.claim && new ClaimList(maxClaims);
+  const newClaims = () => new ClaimList(maxClaims, options.messageIdWindowMs(state.type), options.leaseMs);
+  let claims = first.claim && newClaims();
   claims?.add(first, 0);
   let { count } = first;
   for (let call = waiting.first; call !== undefined; call = waiting.first) {
     if (count + call.count > maxCountPerCall) break;
     if (call.claim !== undefined) {
-      claims ??= new ClaimList(maxClaims);
+      claims ??= newClaims();
       if (!claims.add(call, count)) break;
     }
     waiting.remove(call);
@@ -325,9 +326,10 @@ function startTake(
   state.served = served;
   state.taking = true;
   const conversation = state.key;
-  if (claims === undefined) return { conversation, count };
-  const receiptTtlMs = options.messageIdWindowMs(state.type);
-  return { conversation, count, claims: { receiptTtlMs, leaseMs: options.leaseMs, calls: claims.calls } };
+  // A list is empty when its first call found no place in this take.
+  return claims === undefined || claims.calls.length === 0
+    ? { conversation, count }
+    : { conversation, count, claims };
 }
 
 /** The error for a key that holds something else than a counter word. */

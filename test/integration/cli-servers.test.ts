@@ -331,7 +331,6 @@ describe('doctor', () => {
       '+incrby',
       '+unlink',
       '+scan',
-      '+mget',
       '+zadd',
       '+zrange',
       '+zrem',

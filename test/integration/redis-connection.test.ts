@@ -16,7 +16,6 @@ import { freePort, type RedisServer, startRedis, temporaryFolder } from '../supp
 const password = 'pa55-w0rd-that-must-not-show';
 /** The least rights that are enough, as the documentation gives them. */
 const rights = ['evalsha', 'script|load', 'info', 'time', 'get', 'set', 'incrby', 'unlink', 'scan'].concat([
-  'mget',
   'zadd',
   'zrange',
   'zrem',

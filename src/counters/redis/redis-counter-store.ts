@@ -50,7 +50,7 @@ const maxExpired = '100';
  * Connects at the first call and reconnects by itself until it is closed. The process stays alive until then. A user
  * with few rights needs these (for the default prefix), and `+select` for a database other than 0:
  *
- * `ACL SETUSER tidemark on >PASSWORD ~seq:* +evalsha +script|load +info +time +get +set +mget +incrby +unlink +scan
+ * `ACL SETUSER tidemark on >PASSWORD ~seq:* +evalsha +script|load +info +time +get +set +incrby +unlink +scan
  * +zadd +zrange +zrem +zremrangebyscore`
  *
  * @example

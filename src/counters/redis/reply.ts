@@ -28,7 +28,6 @@ const canonicalInteger = /^(?:0|[1-9]\d{0,15})$/;
 const missing = { status: 'missing' } as const;
 const fresh = { status: 'fresh' } as const;
 const oneFresh: readonly ClaimResult[] = Object.freeze([fresh]);
-const missingMessage = { ...missing, claims: oneFresh } as const;
 /** As track.lua writes them. */
 const openTake = /^(?:hold )?(\d{1,12}) (\d{1,12}) \d+$/;
 
@@ -74,10 +73,8 @@ export function decodeTake(reply: unknown, plan: TakePlan): TakeAnswer {
 function messageResult(field: unknown): TakeResult {
   if (!Array.isArray(field)) {
     const result = takeResult(field, 1);
-    // Shared by all results, those of plain requests too.
-    if (result === missing) return missingMessage;
-    (result as { claims: readonly ClaimResult[] }).claims = oneFresh;
-    return result;
+    if (result.status === 'taken') return { status: 'taken', word: result.word, claims: oneFresh };
+    return { ...result, claims: oneFresh } as TakeResult;
   }
   const number: unknown = field[0];
   const claim: ClaimResult =

@@ -13,7 +13,7 @@ const probeTtlMs = 10_000;
 
 /** Everything that scripts and sweeps run, as an ACL rule. */
 const neededCommands =
-  '+evalsha +script|load +info +time +get +set +mget +incrby +unlink +scan +zadd +zrange +zrem +zremrangebyscore';
+  '+evalsha +script|load +info +time +get +set +incrby +unlink +scan +zadd +zrange +zrem +zremrangebyscore';
 
 /** Where and as whom the server is checked. */
 export interface CheckTarget {
@@ -82,7 +82,6 @@ async function tryEverything(
   const ttlMs = String(probeTtlMs);
   await connection.call(['EVALSHA', scripts.take.sha, '2', lane, word, history, '1', ttlMs, '1']);
   // Each of these finds nothing to do.
-  await connection.call(['MGET', `${lane}:receipt`]);
   await connection.call(['ZADD', `${lane}:open`, 'XX', '0', '0']);
   await connection.call(['ZRANGE', `${lane}:open`, '0', '0']);
   await connection.call(['ZREM', `${lane}:open`, '0']);

@@ -169,15 +169,17 @@ local function readClaimed(i, key, at)
   return key, nextClaim
 end
 
--- Takes one number for one message id, which is what most claims are.
-local function takeForMessage(word, receipt, known, ttl)
-  if known then return {#known <= 12 and string.find(known, '^[1-9]%d*$') and tonumber(known) or known} end
+-- Takes one number for one message id, which is what most claims are. Most of them are sent once: the number is taken
+-- first, and taken back if there is a receipt.
+local function takeForMessage(word, receipt, ttl)
   local taken = take(word, ONE_STEP, ONE_LIMIT)
-  if type(taken) ~= 'number' or taken <= 0 then return taken end
-  if call('SET', receipt, string.format('%d', taken % UNIT), 'PX', ttl, 'NX') then return taken end
-  -- MGET passes over what is no string.
-  undo(word, ONE_STEP)
-  return {'something that is no string'}
+  local isTaken = type(taken) == 'number' and taken > 0
+  if isTaken and call('SET', receipt, string.format('%d', taken % UNIT), 'PX', ttl, 'NX') then return taken end
+  local known = pcall('GET', receipt)
+  if not known then return taken end
+  if isTaken then undo(word, ONE_STEP) end
+  if type(known) == 'table' then return {known.err} end
+  return {#known <= 12 and string.find(known, '^[1-9]%d*$') and tonumber(known) or known}
 end
 
 if #KEYS > words + 1 then
@@ -190,12 +192,9 @@ if #KEYS > words + 1 then
     if refusal then return refusal end
   end
   unclaimed = claimed + single + 2
-  if single > 0 then
-    local known = call('MGET', unpack(KEYS, key, key + single - 1))
-    for i = 1, single do
-      reply[claimed + 2 + i] = takeForMessage(KEYS[claimed + 1 + i], KEYS[key + i - 1], known[i], ttl)
-      if refusal then return refusal end
-    end
+  for i = 1, single do
+    reply[claimed + 2 + i] = takeForMessage(KEYS[claimed + 1 + i], KEYS[key + i - 1], ttl)
+    if refusal then return refusal end
   end
 end
 
