@@ -12,6 +12,8 @@ export type TuningOptions = Omit<GeneratorOptions, 'counters' | 'ledger'>;
 export interface EmbeddedOptions extends TuningOptions {
   /** Folder of the ledger; made if it is missing. One process at a time. */
   readonly folder: string;
+  /** Most message ids whose numbers are remembered, 1 to 10,000,000; 250,000 by default, the oldest are forgotten first. */
+  readonly maxReceipts?: number;
 }
 
 /**
@@ -28,9 +30,14 @@ export interface EmbeddedOptions extends TuningOptions {
  * await sequences.close();
  * ```
  */
-export async function openEmbedded({ folder, ...tuning }: EmbeddedOptions): Promise<SequenceGenerator> {
+export async function openEmbedded({
+  folder,
+  maxReceipts,
+  ...tuning
+}: EmbeddedOptions): Promise<SequenceGenerator> {
+  const counters = new MemoryCounterStore(maxReceipts === undefined ? {} : { maxReceipts });
   const ledger = await LmdbLedger.open({ folder });
-  return new SequenceGenerator({ counters: new MemoryCounterStore(), ledger, ...tuning });
+  return new SequenceGenerator({ counters, ledger, ...tuning });
 }
 
 /** Options of {@link openTidemark}. */

@@ -7,29 +7,33 @@ import type { Claim, ClaimResult, Claims } from './counter-store.js';
 export class ClaimList implements Claims {
   readonly receiptTtlMs: number;
   readonly leaseMs: number;
-  readonly calls: Claim[] = [];
-  readonly #most: number;
+  readonly calls: Claim[];
   /** Made with the second message id: most takes of a conversation have one. */
   #messageIds: Set<string> | undefined;
 
-  constructor(most: number, receiptTtlMs: number, leaseMs: number) {
-    this.#most = most;
+  /** With the claim of one call; `offset` numbers are for calls before it. */
+  constructor(call: Call, offset: number, receiptTtlMs: number, leaseMs: number) {
     this.receiptTtlMs = receiptTtlMs;
     this.leaseMs = leaseMs;
+    this.calls = [claimOf(call, offset)];
   }
 
-  /** False when the call has to wait for the next take: this one is full, or has the same message id already. */
-  add({ claim, count }: Call, offset: number): boolean {
-    const { messageId, tracked } = claim!;
-    if (this.calls.length >= this.#most) return false;
-    if (messageId !== undefined && this.calls.length > 0) {
-      this.#messageIds ??= new Set(this.calls.flatMap((claim) => claim.messageId ?? []));
+  /** False when the call has to wait for the next take: this one has the same message id already. */
+  add(call: Call, offset: number): boolean {
+    const claim = claimOf(call, offset);
+    const { messageId } = claim;
+    if (messageId !== undefined) {
+      this.#messageIds ??= new Set(this.calls.flatMap((other) => other.messageId ?? []));
       if (this.#messageIds.has(messageId)) return false;
       this.#messageIds.add(messageId);
     }
-    this.calls.push({ offset, count, messageId, tracked });
+    this.calls.push(claim);
     return true;
   }
+}
+
+function claimOf({ claim, count }: Call, offset: number): Claim {
+  return { offset, count, messageId: claim!.messageId, tracked: claim!.tracked };
 }
 
 /**

@@ -309,15 +309,14 @@ function startTake(
   waiting.remove(first);
   // Made with its first call in it, because most takes of a conversation serve one.
   const served = [first];
-  const newClaims = () => new ClaimList(maxClaims, options.messageIdWindowMs(state.type), options.leaseMs);
-  let claims = first.claim && newClaims();
-  claims?.add(first, 0);
+  let claims = first.claim && newClaims(state, first, 0, options);
   let { count } = first;
   for (let call = waiting.first; call !== undefined; call = waiting.first) {
     if (count + call.count > maxCountPerCall) break;
     if (call.claim !== undefined) {
-      claims ??= newClaims();
-      if (!claims.add(call, count)) break;
+      if ((claims?.calls.length ?? 0) >= maxClaims) break;
+      if (claims === undefined) claims = newClaims(state, call, count, options);
+      else if (!claims.add(call, count)) break;
     }
     waiting.remove(call);
     served.push(call);
@@ -326,10 +325,16 @@ function startTake(
   state.served = served;
   state.taking = true;
   const conversation = state.key;
-  // A list is empty when its first call found no place in this take.
-  return claims === undefined || claims.calls.length === 0
-    ? { conversation, count }
-    : { conversation, count, claims };
+  return claims === undefined ? { conversation, count } : { conversation, count, claims };
+}
+
+function newClaims(
+  state: ConversationState,
+  call: Call,
+  offset: number,
+  options: ResolvedOptions,
+): ClaimList {
+  return new ClaimList(call, offset, options.messageIdWindowMs(state.type), options.leaseMs);
 }
 
 /** The error for a key that holds something else than a counter word. */

@@ -282,7 +282,10 @@ export function describeForeignClaims(test: Test, r: Run): void {
         });
       }
       const restored = { conversation, messageId: id, number: 5, ttlMs: longMs };
-      expect(await r.restore(restored, { ...restored, messageId: `other${index}` }), text).toEqual([undefined, 5]);
+      expect(await r.restore(restored, { ...restored, messageId: `other${index}` }), text).toEqual([
+        undefined,
+        5,
+      ]);
       expect(await r.fixture.kindOf!(conversation, { messageId: id })).toBe(kind);
     }
     expect(await r.firstOpen(conversation)).toBeUndefined();

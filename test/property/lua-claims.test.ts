@@ -376,5 +376,8 @@ function comparable(reply: unknown): unknown {
       isHold: written.startsWith('hold'),
     }));
   });
-  return { ...(JSON.parse(text) as object), hasStoreTime: storeTimeMs !== undefined && storeTimeMs > 0 };
+  const answer = JSON.parse(text) as { results?: readonly { status?: string }[] };
+  // It means something only where a word was missing.
+  const isMissing = answer.results?.some((result) => result.status === 'missing') ?? false;
+  return { ...answer, hasStoreTime: isMissing && storeTimeMs !== undefined && storeTimeMs > 0 };
 }
