@@ -150,36 +150,45 @@ export class Tracking {
   async #beginAll(): Promise<void> {
     // Those of the same turn share the calls to the stores.
     await Promise.resolve();
-    while (this.#beginning.length > 0) {
+    for (let failures = 0; this.#beginning.length > 0; ) {
       const states = this.#beginning.splice(0, batchSize);
-      await this.#beginBatch(states);
+      const left = new Set(await this.#beginBatch(states));
       for (const state of states) {
+        // Nobody waits for it any more.
+        if (state.waiting.isEmpty || this.#closed) left.delete(state);
+        if (left.has(state)) continue;
         state.awaitingTracking = false;
         this.#onReady(state);
       }
+      this.#beginning.push(...left);
+      failures = left.size === 0 ? 0 : failures + 1;
+      if (failures > 0) await this.#calls.sleep(backoffMs(failures - 1, firstRetryMs, maxRetryMs));
     }
     this.#begins = undefined;
   }
 
-  /** Tries until it succeeds, or nobody waits for it any more. */
-  async #beginBatch(states: readonly ConversationState[]): Promise<void> {
-    let waiting = states;
-    const isOver = () => this.#closed || waiting.every((state) => state.waiting.isEmpty);
-    for (let failures = 0; !isOver(); failures += 1) {
-      const epoch = this.#epochs.current;
-      try {
-        const conversations = waiting.map(({ key }) => key);
-        const begun = epoch && (await this.#beginIn(epoch, conversations));
-        if (begun !== undefined) waiting = waiting.filter((_, index) => begun[index] === 'fenced');
-        for (const state of waiting) if (begun !== undefined) state.trouble = fenced(state.key, epoch!);
-      } catch (error) {
-        const trouble = asTidemarkError(error);
-        for (const state of waiting) {
-          state.trouble = trouble;
-          if (!trouble.retryable) state.failWaiting(trouble);
-        }
+  /** Returns those that have to try again. */
+  async #beginBatch(states: readonly ConversationState[]): Promise<readonly ConversationState[]> {
+    const epoch = this.#epochs.current;
+    if (epoch === undefined) return states;
+    try {
+      const begun = await this.#beginIn(
+        epoch,
+        states.map(({ key }) => key),
+      );
+      if (begun === undefined) return states;
+      const left = states.filter((_, index) => begun[index] === 'fenced');
+      for (const state of left) state.trouble = fenced(state.key, epoch);
+      return left;
+    } catch (error) {
+      const trouble = asTidemarkError(error);
+      for (const state of states) {
+        state.trouble = trouble;
+        // What is wrong with one conversation must not fail the others.
+        const isConcerned = (trouble.conversation ?? state.key) === state.key;
+        if (!trouble.retryable && isConcerned) state.failWaiting(trouble);
       }
-      if (waiting.length > 0) await this.#calls.sleep(backoffMs(failures, firstRetryMs, maxRetryMs));
+      return states;
     }
   }
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { groupChat } from '../../src/core/conversation.js';
 import { TrackedTake } from '../../src/core/tracked-take.js';
+import { TidemarkError } from '../../src/errors.js';
 import { embedded, failure, g1, simulated } from '../support/generators.js';
 
 const leaseMs = 1_000;
@@ -280,6 +281,23 @@ describe('I11: a new history', () => {
     );
     ledger.up = true;
     expect((await run(sequences.take(other))).first).toBe(2);
+    await run(sequences.close());
+  });
+
+  it('a ledger row that makes no sense fails its own conversation only', async () => {
+    const { run, ledger, sequences } = tracked();
+    const [bad, good] = [groupChat('bad'), groupChat('good')];
+    await run(Promise.all([sequences.next(bad), sequences.next(good)]));
+    const { completeMarks } = ledger;
+    ledger.completeMarks = async (conversations) => {
+      if (conversations.includes('group:bad'))
+        throw new TidemarkError('ledger_corrupt', 'planned', { conversation: 'group:bad' });
+      return completeMarks.call(ledger, conversations);
+    };
+    const failed = failure(sequences.take(bad));
+    const taken = sequences.take(good);
+    expect(await run(failed)).toMatchObject({ code: 'ledger_corrupt', conversation: 'group:bad' });
+    expect((await run(taken)).first).toBe(2);
     await run(sequences.close());
   });
 });
