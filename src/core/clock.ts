@@ -7,3 +7,8 @@ export interface Clock {
   /** Calls back once the current turn's promise callbacks have run, without waiting for input or timers. */
   defer(callback: () => void): void;
 }
+
+/** Resolves after `delayMs` of the clock. */
+export function sleep(clock: Clock, delayMs: number): Promise<void> {
+  return new Promise((resolve) => clock.setTimer(delayMs, resolve));
+}

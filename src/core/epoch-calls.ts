@@ -1,6 +1,6 @@
 import { TidemarkError } from '../errors.js';
 import { backoffMs } from './backoff.js';
-import type { Clock } from './clock.js';
+import { type Clock, sleep } from './clock.js';
 import type { Epoch } from './counter-store.js';
 import { asTidemarkError, type Epochs } from './epochs.js';
 
@@ -28,7 +28,7 @@ export class EpochCalls {
     for (let failures = 0; !isOver(); failures += 1) {
       const result = await this.#attempt(attempt);
       if (result !== undefined) return result;
-      await this.sleep(backoffMs(failures, firstRetryMs, maxRetryMs));
+      await sleep(this.#clock, backoffMs(failures, firstRetryMs, maxRetryMs));
     }
     throw this.timeoutError();
   }
@@ -49,10 +49,6 @@ export class EpochCalls {
     if (trouble !== undefined) return trouble;
     const within = timeoutMs === undefined ? 'its deadline' : `${timeoutMs} ms`;
     return new TidemarkError('deadline_exceeded', `the stores did not answer within ${within}; try again`);
-  }
-
-  sleep(delayMs: number): Promise<void> {
-    return new Promise((resolve) => this.#clock.setTimer(delayMs, resolve));
   }
 
   async #attempt<T>(attempt: (epoch: Epoch) => Promise<T | undefined>): Promise<T | undefined> {

@@ -1,6 +1,6 @@
 import { backoffMs } from './backoff.js';
 import type { SequenceRange } from './call.js';
-import type { Clock } from './clock.js';
+import { type Clock, sleep } from './clock.js';
 import type { ConversationState, ConversationStates } from './conversation-state.js';
 import type { CounterStore, Epoch, ReadResult } from './counter-store.js';
 import { asTidemarkError, type Epochs } from './epochs.js';
@@ -94,7 +94,7 @@ export class GapRecorder {
         if (this.#closing) break;
         const trouble = asTidemarkError(error);
         for (const state of states) state.trouble = trouble;
-        await this.#sleep(backoffMs(failures, firstRetryMs, maxRetryMs));
+        await sleep(this.#clock, backoffMs(failures, firstRetryMs, maxRetryMs));
       }
     }
     this.#release(states);
@@ -139,15 +139,11 @@ export class GapRecorder {
       } catch {
         if (this.#closing) break;
         this.#left = [...gaps, ...this.#left];
-        await this.#sleep(backoffMs(failures, firstRetryMs, maxRetryMs));
+        await sleep(this.#clock, backoffMs(failures, firstRetryMs, maxRetryMs));
         failures += 1;
       }
     }
     this.#recording = undefined;
-  }
-
-  #sleep(delayMs: number): Promise<void> {
-    return new Promise((resolve) => this.#clock.setTimer(delayMs, resolve));
   }
 }
 

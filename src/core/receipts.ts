@@ -1,5 +1,5 @@
 import { backoffMs } from './backoff.js';
-import type { Clock } from './clock.js';
+import { type Clock, sleep } from './clock.js';
 import type { Conversation } from './conversation.js';
 import type { CounterStore, Epoch, Receipt } from './counter-store.js';
 import type { EventListener } from './events.js';
@@ -106,7 +106,7 @@ export class Receipts {
         return reply.status === 'stale' ? 0 : this.#compare(batch, reply.numbers);
       } catch {
         const delayMs = backoffMs(failures, firstRetryMs, maxRetryMs);
-        await new Promise<void>((resolve) => this.#clock.setTimer(delayMs, resolve));
+        await sleep(this.#clock, delayMs);
       }
     }
     return 0;

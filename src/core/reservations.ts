@@ -1,6 +1,6 @@
 import { TidemarkError } from '../errors.js';
 import { backoffMs } from './backoff.js';
-import type { Clock } from './clock.js';
+import { type Clock, sleep } from './clock.js';
 import type { ConversationState } from './conversation-state.js';
 import type { CounterStore, Epoch, Grant, GrantReply } from './counter-store.js';
 import { ceilingOf, maxRemaining, maxSequenceNumber } from './counter-word.js';
@@ -342,7 +342,7 @@ export class Reservations {
         const delayMs = backoffMs(failures, firstLookAgainMs, maxLookAgainMs);
         const isLate = this.#clock.monotonicMs() + delayMs > giveUpAtMs;
         if (isLate || !asTidemarkError(error).retryable) throw error;
-        await new Promise<void>((resolve) => this.#clock.setTimer(delayMs, resolve));
+        await sleep(this.#clock, delayMs);
       }
     }
   }

@@ -65,7 +65,7 @@ export class TrackedTake implements SequenceRange {
   }
 
   /**
-   * The message will never be stored: the numbers become a certain gap.
+   * The message will never be stored: the numbers become a certain gap; after a failover an uncertain one.
    *
    * @param options - `timeoutMs` and `signal`
    * @throws TidemarkError as `SequenceGenerator.abandon`

@@ -1,7 +1,7 @@
 import { TidemarkError } from '../errors.js';
 import { backoffMs } from './backoff.js';
 import type { SequenceRange } from './call.js';
-import type { Clock } from './clock.js';
+import { type Clock, sleep } from './clock.js';
 import { CompleteMarks } from './complete-marks.js';
 import type { ConversationState } from './conversation-state.js';
 import type { CounterStore, Epoch } from './counter-store.js';
@@ -162,7 +162,7 @@ export class Tracking {
       }
       this.#beginning.push(...left);
       failures = left.size === 0 ? 0 : failures + 1;
-      if (failures > 0) await this.#calls.sleep(backoffMs(failures - 1, firstRetryMs, maxRetryMs));
+      if (failures > 0) await sleep(this.#clock, backoffMs(failures - 1, firstRetryMs, maxRetryMs));
     }
     this.#begins = undefined;
   }
