@@ -65,8 +65,8 @@ const step = fc.oneof(
       takes: fc.array(fc.record({ of, back, size }), { minLength: 1, maxLength: 4 }),
     }),
   },
-  { weight: 4, arbitrary: fc.record({ kind: fc.constant('look' as const) }) },
-  { weight: 3, arbitrary: fc.record({ kind: fc.constant('expire' as const) }) },
+  { weight: 8, arbitrary: fc.record({ kind: fc.constant('look' as const) }) },
+  { weight: 9, arbitrary: fc.record({ kind: fc.constant('expire' as const) }) },
   {
     weight: 2,
     arbitrary: fc.record({
