@@ -9,9 +9,10 @@
  * | none | no word | new: block (0, size] |
  * | none, or ceiling below the caller's | a word | healed: block (caller's ceiling, + size] |
  * | ceiling equal to the caller's | a word | extended: block (ceiling, + size] |
- * | same generation, ceiling above | a word | adopted: the block between the two ceilings, nothing new reserved |
  * | older generation, ceiling above | a word or none | takeover, gap (floor, ceiling] `history_lost` |
  * | same generation, reserved a moment ago | no word | busy: somebody is just installing it |
+ * | same generation, reserved a moment ago, floor at or above the caller's ceiling | a word | busy: likewise |
+ * | same generation, ceiling above | a word | adopted: the block between the two ceilings, nothing new reserved |
  * | same generation | no word | takeover, gap (floor, ceiling] `word_lost` |
  */
 
@@ -52,8 +53,7 @@ export function decideReservation(
   if (saw === undefined) {
     if (entry === undefined) return reserve('new', entry, request, nowMs, 0);
     const nothingOutstanding = entry.ceiling === entry.floor;
-    const justReserved = Math.abs(nowMs - entry.reservedAtMs) <= installWindowMs;
-    if (entry.generation === generation && justReserved && !nothingOutstanding)
+    if (entry.generation === generation && justReserved(entry, nowMs) && !nothingOutstanding)
       return unchanged({ status: 'busy' });
     return reserve('takeover', entry, request, nowMs, entry.ceiling);
   }
@@ -61,7 +61,14 @@ export function decideReservation(
   if (entry === undefined || seen > entry.ceiling) return reserve('healed', entry, request, nowMs, seen);
   if (seen === entry.ceiling) return reserve('extended', entry, request, nowMs, seen);
   if (entry.generation < generation) return reserve('takeover', entry, request, nowMs, entry.ceiling);
+  // The block above may be about to be installed: adopted, used up and lost within that second, it would come again.
+  if (entry.floor >= seen && justReserved(entry, nowMs)) return unchanged({ status: 'busy' });
   return adopt(entry, saw.last, seen);
+}
+
+/** An install that followed on the reservation may still run (I8). */
+function justReserved(entry: LedgerEntry, nowMs: number): boolean {
+  return Math.abs(nowMs - entry.reservedAtMs) <= installWindowMs;
 }
 
 /** Reserves `(start, start + size]`. The ceiling only ever rises here (I2). */

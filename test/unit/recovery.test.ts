@@ -203,6 +203,16 @@ describe('the edges of the table', () => {
     }
   });
 
+  it('P1, I8: a block that may still be installed is not adopted, or its install would issue it again (seed 189763766)', () => {
+    // A looked before (12, 19] was installed, and took over: (19, 24]. Its install is late; B sees the word that lives.
+    const takenOver = entry(24, 19, 1, { reservedAtMs: nowMs - installWindowMs });
+    expect(decideReservation(takenOver, request(1, [12, 7]), nowMs).outcome).toEqual({ status: 'busy' });
+    expect(decideReservation(takenOver, request(1, [12, 7]), nowMs + 1).outcome).toMatchObject({
+      kind: 'adopted',
+      block: { start: 19, end: 24 },
+    });
+  });
+
   it('a reservation from the future is not waited for longer than one from the past', () => {
     const future = (ms: number) => entry(10, 0, 1, { reservedAtMs: nowMs + ms });
     expect(decideReservation(future(installWindowMs), request(1), nowMs).outcome.status).toBe('busy');
