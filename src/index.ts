@@ -9,12 +9,13 @@ export {
 } from './core/conversation.js';
 export type { CounterStore } from './core/counter-store.js';
 export type { CounterWord } from './core/counter-word.js';
+export type { DrainReport } from './core/draining.js';
 export type { EventListener, TidemarkEvent } from './core/events.js';
 export type { Explanation } from './core/explanations.js';
 export type { CompleteMark, Gap, GapReason, Ledger, LedgerEntry, NewGap } from './core/ledger.js';
 export { gapReasons } from './core/ledger.js';
 export type { Inspection, RecoveryReport } from './core/lookups.js';
-export type { CallOptions, GeneratorOptions, MessageIdOptions } from './core/options.js';
+export type { CallOptions, DrainAllOptions, GeneratorOptions, MessageIdOptions } from './core/options.js';
 export type { MessageNumber } from './core/receipts.js';
 export type { ReservationPolicy } from './core/reservation-policy.js';
 export { defaultReservationPolicy } from './core/reservation-policy.js';

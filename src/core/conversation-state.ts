@@ -12,11 +12,12 @@ const noCalls: readonly Call[] = Object.freeze([]);
  * - *waiting* calls are those that no take under way serves yet.
  * - *taking*: a take under way serves the calls in `served`; there is at most one, so order of arrival is order of numbers.
  * - *parked*: no take is sent until it has its next block, or until the gap that a lost take may have left is recorded, or
- *   until its tracking has begun.
+ *   until its tracking has begun, or until it is time to try again after the store could not be reached.
  */
 export class ConversationState {
   readonly key: string;
   readonly type: string;
+  readonly slot: number;
   /** How large its blocks are. */
   readonly policy: ReservationPolicy;
   readonly waiting = new CallQueue();
@@ -29,6 +30,8 @@ export class ConversationState {
   awaitingRecord = false;
   /** Parked until its tracking has begun in this history. */
   awaitingTracking = false;
+  /** Parked until it is time to try again: the store could not be reached. */
+  awaitingRetry = false;
   /** True while it stands in the queue for the next batch. */
   queued = false;
   /** True while a reservation for it is queued or under way. */
@@ -41,20 +44,23 @@ export class ConversationState {
   refillWasLate = false;
   /** How often in a row a look at the stores led nowhere; sets the delay before the next. */
   fruitlessLooks = 0;
+  /** How many takes in a row could not be sent; sets the delay before the next. */
+  failedTakes = 0;
   /** What stood in the way last; the error of calls that reach their deadline. */
   trouble: TidemarkError | undefined;
   /** Up to where this process extended the word without the ledger; undefined when the ledger knows all. */
   unbackedCeiling: number | undefined;
 
-  constructor(key: string, type: string, policy: ReservationPolicy) {
+  constructor(key: string, type: string, slot: number, policy: ReservationPolicy) {
     this.key = key;
     this.type = type;
+    this.slot = slot;
     this.policy = policy;
     this.blockSize = policy.kind === 'fixed' ? policy.size : policy.initial;
   }
 
   get parked(): boolean {
-    return this.awaitingBlock || this.awaitingRecord || this.awaitingTracking;
+    return this.awaitingBlock || this.awaitingRecord || this.awaitingTracking || this.awaitingRetry;
   }
 
   /** Whether a word with so much left needs its next block: less than half of one, or less than one where that was late. */
@@ -132,10 +138,16 @@ export class ConversationStates {
   readonly #lastSeen = new Map<string, number>();
   readonly #maxRemembered: number;
   readonly #policyFor: (key: string, type: string) => ReservationPolicy;
+  readonly #slotOf: (key: string) => number;
 
-  constructor(maxRemembered: number, policyFor: (key: string, type: string) => ReservationPolicy) {
-    this.#maxRemembered = maxRemembered;
-    this.#policyFor = policyFor;
+  constructor(parts: {
+    maxRemembered: number;
+    policyFor: (key: string, type: string) => ReservationPolicy;
+    slotOf: (key: string) => number;
+  }) {
+    this.#maxRemembered = parts.maxRemembered;
+    this.#policyFor = parts.policyFor;
+    this.#slotOf = parts.slotOf;
   }
 
   /** Every conversation that has calls, or has something under way. */
@@ -153,7 +165,7 @@ export class ConversationStates {
     const known = this.#inUse.get(key);
     if (known !== undefined) return known;
     // The policy is asked for before anything is taken: it may be a caller's function, and may throw.
-    const state = new ConversationState(key, type, this.#policyFor(key, type));
+    const state = new ConversationState(key, type, this.#slotOf(key), this.#policyFor(key, type));
     this.#inUse.set(key, state);
     return state;
   }

@@ -5,13 +5,25 @@ import type { CounterWord } from './counter-word.js';
  *
  * Every operation names the epoch that its caller believes in. The store checks the history itself, in the same
  * atomic step, and answers `stale` without touching anything when it has changed (I4).
+ *
+ * A cluster has a history for each of its primaries, and conversations move between them by slot. So an operation names
+ * conversations of one slot only; `stale` may mean that another primary serves the slot now. Any other store has one slot.
  */
 export interface CounterStore {
   /** What this store can do beyond the port, by name; see {@link CounterStoreTraits}. */
   readonly traits: CounterStoreTraits;
 
-  /** Connects if need be, and returns the id of the history that the store's data set belongs to now. */
-  history(): Promise<string>;
+  /** The slot of a conversation, 0 to `traits.slots` − 1. Pure and cheap: it is asked for with every call. */
+  slotOf(conversation: string): number;
+
+  /** Connects if need be, and returns the history that the data set of the slot belongs to now. */
+  history(slot: number): Promise<History>;
+
+  /**
+   * True when the store's own majority says that this history serves the slot now. A store without one cannot know, and
+   * has no such method.
+   */
+  confirms?(slot: number, history: string): Promise<boolean>;
 
   /**
    * Takes numbers for distinct conversations: one atomic step for the batch, in the order of the requests.
@@ -58,11 +70,27 @@ export interface CounterStore {
   /** Removes open takes whose lease has ended, exactly as they were read: one with a new lease stays. */
   expire(epoch: Epoch, takes: readonly ExpiredTake[]): Promise<SettleReply>;
 
-  /** Removes up to `limit` words and returns them, so that what is left of their blocks can be handed back. */
-  drain?(epoch: Epoch, limit: number): Promise<readonly DrainedWord[]>;
+  /**
+   * Removes words and returns them, so that what is left of their blocks can be handed back. Those that were touched less
+   * than `idleMs` ago stay; 0 removes all. After an error words may be gone.
+   */
+  drain(epoch: Epoch, conversations: readonly string[], idleMs: number): Promise<DrainReply>;
 
-  /** Deletes words of generations before `generation`, at a bounded rate. Returns how many were deleted. */
-  sweep?(generation: number, signal: AbortSignal): Promise<number>;
+  /**
+   * Conversations with a word of this epoch that nobody has touched for `idleMs`, found at a bounded rate, on the part of
+   * the store that serves `slot`. Some may be named twice.
+   */
+  idle(slot: number, epoch: Epoch, idleMs: number, signal: AbortSignal): AsyncIterable<readonly string[]>;
+
+  /**
+   * Deletes words of generations before the one that `generationOf` names, at a bounded rate, on the part of the store that
+   * serves `slot`; undefined keeps the word. Returns how many were deleted.
+   */
+  sweep?(
+    slot: number,
+    generationOf: (conversation: string) => number | undefined,
+    signal: AbortSignal,
+  ): Promise<number>;
 
   /** Tells the generator when the store is lost and reached again. Replaces an earlier listener. */
   onConnection(listener: (change: ConnectionChange) => void): void;
@@ -77,6 +105,18 @@ export interface CounterStoreTraits {
   readonly private: boolean;
   /** Most conversations that one call may name. */
   readonly maxBatch: number;
+  /** How many slots there are; 1 for anything but a cluster. */
+  readonly slots: number;
+}
+
+/** What a store says of the history of its data set. */
+export interface History {
+  readonly id: string;
+  /**
+   * The id that the very same data set had before, while this store took part in it. Set only where the store can prove
+   * that nothing was lost in between: the history has a new name, and is the same (I13). It is told again with every answer.
+   */
+  readonly renamedFrom?: string;
 }
 
 /** A history of the store's data set, and the generation that the ledger gave it. */
@@ -126,6 +166,11 @@ export type TakeReply =
     }
   /** Nothing ran: the data set has another history now. */
   | { readonly status: 'stale'; readonly history: string }
+  /**
+   * Nothing ran: the slot has seen takes of a newer generation, on another primary, before it came back to this one (I6).
+   * Only a store with several slots answers so.
+   */
+  | { readonly status: 'fenced'; readonly newerGeneration: number }
   /** The take may have run, and its numbers cannot be found out. It will not run any more. */
   | { readonly status: 'lost'; readonly cause: unknown };
 
@@ -292,10 +337,13 @@ export type SettleReply =
 /** `open`: it was. `expired`: it was there, but its lease had ended. `gone`: it was not there. None is there any more. */
 export type SettleResult = 'open' | 'expired' | 'gone';
 
-export interface DrainedWord {
-  readonly conversation: string;
-  readonly word: CounterWord;
-}
+export type DrainReply =
+  | {
+      readonly status: 'done';
+      /** The word that was removed; undefined where there was none, or it stayed. */
+      readonly words: readonly (CounterWord | undefined)[];
+    }
+  | { readonly status: 'stale'; readonly history: string };
 
 export type ConnectionChange =
   | { readonly status: 'up' }

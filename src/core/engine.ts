@@ -13,11 +13,14 @@ import type { Clock } from './clock.js';
 import type { Conversation } from './conversation.js';
 import { type ConversationState, ConversationStates } from './conversation-state.js';
 import type { CounterStore } from './counter-store.js';
+import { Draining } from './draining.js';
 import { EpochCalls } from './epoch-calls.js';
 import { asTidemarkError, Epochs } from './epochs.js';
 import type { EventListener, TidemarkEvent } from './events.js';
 import { Explanations } from './explanations.js';
+import { FenceWatch } from './fence-watch.js';
 import { GapRecorder } from './gap-recorder.js';
+import { IdleWords } from './idle-words.js';
 import type { Ledger } from './ledger.js';
 import { Lookups } from './lookups.js';
 import { OpenTakes } from './open-takes.js';
@@ -46,6 +49,7 @@ export class Engine {
   readonly receipts: Receipts;
   readonly tracking: Tracking;
   readonly explanations: Explanations;
+  readonly draining: Draining;
   readonly #counters: CounterStore;
   readonly #clock: Clock;
   readonly #listener: EventListener | undefined;
@@ -56,6 +60,8 @@ export class Engine {
   readonly #takes: Takes;
   readonly #reservations: Reservations;
   readonly #gapRecorder: GapRecorder;
+  readonly #fenceWatch: FenceWatch;
+  readonly #idleWords: IdleWords;
   readonly #onEnded = () => {
     this.#callsUnderWay -= 1;
   };
@@ -71,11 +77,14 @@ export class Engine {
     this.ledger = options.ledger;
     this.#clock = options.clock;
     this.#listener = options.onEvent;
-    this.#states = new ConversationStates(this.options.maxRemembered, this.options.policyFor);
+    this.#states = new ConversationStates({
+      ...this.options,
+      slotOf: (key) => this.#counters.slotOf(key),
+    });
     this.#deadlines = new CallDeadlines({
       clock: this.#clock,
       states: this.#states,
-      timeoutError: (call, state) => deadlineExceeded(call, state, state.trouble ?? this.#trouble),
+      timeoutError: (call, state) => deadlineExceeded(call, state, this.#troubleOf(state)),
     });
     const emit = (event: TidemarkEvent) => this.#emit(event);
     const parts = {
@@ -91,11 +100,15 @@ export class Engine {
     };
     this.#epochs = new Epochs({
       ...parts,
-      onKnown: (epoch) => {
+      onKnown: (slot, epoch) => {
         // Sent before the takes that wait for this epoch, so that retries among them find their receipts.
-        this.receipts.restore(epoch);
-        this.#takes.flushSoon();
-        void this.#reservations.backAll(this.#reservations.outage.unbackedStates);
+        this.receipts.restore(slot, epoch);
+        this.#takes.epochKnown();
+        this.#fenceWatch.start();
+        this.#idleWords.start();
+        void this.#reservations.backAll(
+          this.#reservations.outage.unbackedStates.filter((state) => state.slot === slot),
+        );
       },
     });
     this.#reservations = new Reservations({ ...parts, epochs: this.#epochs, onReady });
@@ -122,9 +135,13 @@ export class Engine {
       },
     });
     this.#calls = new EpochCalls({ ...parts, epochs: this.#epochs });
-    this.lookups = new Lookups({ ...parts, epochs: this.#epochs, calls: this.#calls });
+    const inEpochs = { ...parts, epochs: this.#epochs, calls: this.#calls };
+    this.lookups = new Lookups(inEpochs);
     this.receipts = new Receipts(parts);
-    this.tracking = new Tracking({ ...parts, epochs: this.#epochs, calls: this.#calls, onReady });
+    this.tracking = new Tracking({ ...inEpochs, onReady });
+    this.draining = new Draining(inEpochs);
+    this.#fenceWatch = new FenceWatch(inEpochs);
+    this.#idleWords = new IdleWords({ ...inEpochs, draining: this.draining });
     const open = new OpenTakes({ ...parts, calls: this.#calls });
     this.explanations = new Explanations({ ...parts, open, calls: this.#calls, tracking: this.tracking });
     this.#listen();
@@ -161,19 +178,25 @@ export class Engine {
     this.#takes.enqueue(state);
   }
 
-  /** Runs an operation that is not a take, until it ends, its deadline passes or its signal aborts. */
+  /**
+   * Runs an operation that is not a take, until it ends, its deadline passes or its signal aborts. One that names no deadline
+   * has the generator's, or none.
+   */
   async within<T>(
     options: CallOptions | undefined,
     run: (isOver: () => boolean) => Promise<T> | T,
+    otherwise?: 'no deadline',
   ): Promise<T> {
     if (this.#closing !== undefined) throw closed();
+    const isEndless = otherwise !== undefined && options?.timeoutMs === undefined;
     const timeoutMs = checkTimeout(options?.timeoutMs ?? this.options.timeoutMs);
     const signal = options?.signal;
     if (signal?.aborted) throw aborted(signal);
     let isOver = false;
     let release: () => void = () => undefined;
     const end = new Promise<never>((_, reject) => {
-      const cancel = this.#clock.setTimer(timeoutMs, () => reject(this.#calls.timeoutError(timeoutMs)));
+      const onTimeout = () => reject(this.#calls.timeoutError(timeoutMs));
+      const cancel = isEndless ? () => undefined : this.#clock.setTimer(timeoutMs, onTimeout);
       const onAbort = () => reject(aborted(signal!));
       signal?.addEventListener('abort', onAbort, { once: true });
       release = () => {
@@ -216,12 +239,15 @@ export class Engine {
 
   async #close(): Promise<void> {
     for (const state of this.#states.inUse) state.failWaiting(closed());
+    this.#fenceWatch.close();
     const finished = async () => {
+      await this.#idleWords.close();
       await this.#takes.idle();
       await this.#reservations.idle();
     };
     await this.#withinCloseTimeout(finished());
     await this.#withinCloseTimeout(this.tracking.close());
+    const epoch = this.#counters.traits.private ? this.#epochs.of(0) : undefined;
     this.#epochs.close();
     this.receipts.close();
     this.#reservations.outage.close();
@@ -229,7 +255,7 @@ export class Engine {
     for (const state of this.#states.inUse) state.failAll(closed());
     this.#deadlines.close();
     try {
-      if (this.#counters.traits.private) await this.lookups.handBackAll();
+      if (epoch !== undefined) await this.draining.drainStore(epoch);
     } finally {
       await this.#counters.close();
       await this.ledger.close();
@@ -246,9 +272,9 @@ export class Engine {
     cancel();
   }
 
-  /** What stands in the way of every conversation. */
-  get #trouble(): TidemarkError | undefined {
-    return this.#epochs.trouble ?? this.#takes.trouble ?? this.#disconnected;
+  /** What stands in the way of a conversation, or of all. */
+  #troubleOf(state: ConversationState): TidemarkError | undefined {
+    return state.trouble ?? this.#epochs.trouble(state.slot) ?? this.#disconnected;
   }
 
   #emit(event: TidemarkEvent): void {

@@ -1,7 +1,7 @@
 import { TidemarkError } from '../errors.js';
 import { backoffMs } from './backoff.js';
 import { type Clock, sleep } from './clock.js';
-import type { Epoch } from './counter-store.js';
+import type { CounterStore, Epoch } from './counter-store.js';
 import { asTidemarkError, type Epochs } from './epochs.js';
 
 /** Delay between attempts: doubles from the first to the second, in milliseconds. */
@@ -10,49 +10,58 @@ const maxRetryMs = 100;
 
 /** Runs what may be run again at any time, in whichever epoch it is, until it succeeds or its caller gives up. */
 export class EpochCalls {
+  readonly #counters: CounterStore;
   readonly #clock: Clock;
   readonly #epochs: Epochs;
   #trouble: TidemarkError | undefined;
 
-  constructor(parts: { clock: Clock; epochs: Epochs }) {
+  constructor(parts: { counters: CounterStore; clock: Clock; epochs: Epochs }) {
+    this.#counters = parts.counters;
     this.#clock = parts.clock;
     this.#epochs = parts.epochs;
   }
 
   /**
+   * @param conversation - what it is about; several must be of one slot
    * @param isOver - true when the caller has given up
    * @param attempt - undefined when it has to be run again
    * @throws TidemarkError what an attempt threw and no retry can help; when it is over, what stood in the way
    */
-  async run<T>(isOver: () => boolean, attempt: (epoch: Epoch) => Promise<T | undefined>): Promise<T> {
+  async run<T>(
+    conversation: string,
+    isOver: () => boolean,
+    attempt: (epoch: Epoch) => Promise<T | undefined>,
+  ): Promise<T> {
+    const slot = this.#counters.slotOf(conversation);
     for (let failures = 0; !isOver(); failures += 1) {
-      const result = await this.#attempt(attempt);
+      const result = await this.#attempt(slot, attempt);
       if (result !== undefined) return result;
       await sleep(this.#clock, backoffMs(failures, firstRetryMs, maxRetryMs));
     }
     throw this.timeoutError();
   }
 
-  /** A reply of the counter store; undefined for one that says that the epoch has ended. */
+  /** A reply of the counter store about a conversation; undefined for one that says that the epoch has ended. */
   unlessStale<T extends { readonly status: string }>(
+    conversation: string,
     epoch: Epoch,
     reply: T,
   ): Exclude<T, { readonly status: 'stale' }> | undefined {
     if (reply.status !== 'stale') return reply as Exclude<T, { readonly status: 'stale' }>;
-    this.#epochs.stale(epoch);
+    this.#epochs.stale(this.#counters.slotOf(conversation), epoch);
     return undefined;
   }
 
   /** The error of a call that reached its deadline. */
   timeoutError(timeoutMs?: number): TidemarkError {
-    const trouble = this.#epochs.trouble ?? this.#trouble;
+    const trouble = this.#epochs.trouble() ?? this.#trouble;
     if (trouble !== undefined) return trouble;
     const within = timeoutMs === undefined ? 'its deadline' : `${timeoutMs} ms`;
     return new TidemarkError('deadline_exceeded', `the stores did not answer within ${within}; try again`);
   }
 
-  async #attempt<T>(attempt: (epoch: Epoch) => Promise<T | undefined>): Promise<T | undefined> {
-    const epoch = this.#epochs.current;
+  async #attempt<T>(slot: number, attempt: (epoch: Epoch) => Promise<T | undefined>): Promise<T | undefined> {
+    const epoch = this.#epochs.of(slot);
     if (epoch === undefined) return undefined;
     try {
       const result = await attempt(epoch);

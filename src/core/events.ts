@@ -12,10 +12,11 @@ export type TidemarkEvent =
     }
   /** A gap was recorded. */
   | ({ readonly type: 'gap' } & NewGap)
-  /** The ledger refused: a newer generation has reserved, so this process talks to a store that is no longer the one. */
+  /** There is a newer generation, so this process talks to a store that is no longer the one. It issues nothing from it. */
   | {
       readonly type: 'fenced';
-      readonly conversation: string;
+      /** Where the ledger refused to reserve; undefined when the process found out by itself. */
+      readonly conversation: string | undefined;
       readonly generation: number;
       readonly newerGeneration: number;
     }
@@ -27,8 +28,14 @@ export type TidemarkEvent =
   | { readonly type: 'ledger_healed'; readonly conversation: string; readonly ceiling: number }
   /** Callers had to wait because the block was used up before the next one was granted. */
   | { readonly type: 'refill_late'; readonly conversation: string }
-  /** The counter store's data set has a history; the ledger gave it this generation. */
-  | { readonly type: 'generation'; readonly history: string; readonly generation: number }
+  /** The counter store's data set has a history; the ledger gave it this generation. A cluster has several. */
+  | {
+      readonly type: 'generation';
+      readonly history: string;
+      readonly generation: number;
+      /** What the same history was called before; nothing was lost. */
+      readonly renamedFrom?: string;
+    }
   /** A store was reached (again) or lost. */
   | {
       readonly type: 'store';
@@ -55,6 +62,8 @@ export type TidemarkEvent =
       /** What it has now; undefined when something else is where its receipt was. */
       readonly newNumber: number | undefined;
     }
+  /** Words were removed, by hand or because they were idle, and so many unused numbers went back to the ledger. */
+  | { readonly type: 'drained'; readonly conversations: number; readonly numbers: number }
   /** Words of earlier generations were deleted from the counter store. */
   | { readonly type: 'swept'; readonly generation: number; readonly words: number };
 

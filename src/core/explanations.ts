@@ -56,7 +56,7 @@ export class Explanations {
   }
 
   async explain(conversation: string, number: number, isOver: () => boolean): Promise<Explanation> {
-    const { look, gap } = await this.#calls.run(isOver, async (epoch) => {
+    const { look, gap } = await this.#calls.run(conversation, isOver, async (epoch) => {
       const [open] = (await this.#open.read(epoch, [conversation])) ?? [];
       if (open === undefined) return undefined;
       if (open.status === 'corrupt') throw corruptWord(conversation, open.found);

@@ -51,7 +51,7 @@ export class GapRecorder {
     this.#onRecorded = parts.onRecorded;
   }
 
-  /** I7: conversations whose take was lost issue nothing in this process until the gap is recorded. */
+  /** I7: conversations of one slot whose take was lost issue nothing in this process until the gap is recorded. */
   lost(states: readonly ConversationState[], epoch: Epoch): void {
     for (const state of states) state.awaitingRecord = true;
     const recording = this.#recordLost(states, epoch);
@@ -115,7 +115,7 @@ export class GapRecorder {
   async #lostRanges(states: readonly ConversationState[], epoch: Epoch): Promise<NewGap[]> {
     const keys = states.map((state) => state.key);
     const read = await this.#counters.read(epoch, keys);
-    if (read.status === 'stale') this.#epochs.stale(epoch);
+    if (read.status === 'stale') this.#epochs.stale(states[0]!.slot, epoch);
     const entries = await this.#ledger.load(keys);
     const gaps: NewGap[] = [];
     states.forEach((state, index) => {

@@ -9,8 +9,17 @@ import type { ReservationPolicy } from './reservation-policy.js';
  * inside one transaction they lock the entries, read them, call `decideReservation` for each, and write what it says.
  */
 export interface Ledger {
-  /** The generation of a history; a history that was never met gets the next one. Same history, same generation. */
-  registerHistory(history: string): Promise<number>;
+  /**
+   * The generation of a history: the lowest one that it has, or the lowest that is not below `atLeast`. Where it has none,
+   * it gets the next one. Same history, same generation.
+   */
+  registerHistory(history: string, options?: RegisterOptions): Promise<number>;
+
+  /** The generations of a history, rising; none where it was never met. */
+  generationsOf(history: string): Promise<readonly number[]>;
+
+  /** Notes that a process lives in this generation, and tells of the newest one. */
+  keepAlive(generation: number): Promise<NewestGeneration>;
 
   /** Reserves a block for each of distinct conversations, in one durable transaction. One outcome per request. */
   reserve(requests: readonly ReserveRequest[]): Promise<readonly ReserveOutcome[]>;
@@ -19,17 +28,27 @@ export interface Ledger {
   recordGaps(gaps: readonly NewGap[]): Promise<void>;
 
   /**
-   * Lowers the ceiling of each conversation to the last number of a word that was removed from its store, where the
-   * entry is still of that generation and its ceiling is that word's.
+   * Keeps everybody from reserving for conversations whose word is about to be removed, for {@link holdMs}: they hear `busy`.
+   * Only where the entry is of that generation and its ceiling is the word's, so that nothing is outstanding.
+   *
+   * @returns for each whether it is held now
    */
-  handBack(generation: number, words: readonly { conversation: string; word: CounterWord }[]): Promise<void>;
+  hold(generation: number, words: readonly RemovableWord[]): Promise<readonly boolean[]>;
+
+  /**
+   * Lowers the ceiling of each conversation to the last number of a word that was removed from its store, where the
+   * entry is still of that generation and its ceiling is that word's. Ends the hold.
+   *
+   * @returns for each whether that was so
+   */
+  handBack(generation: number, words: readonly RemovableWord[]): Promise<readonly boolean[]>;
 
   /** The entries of conversations; undefined where there is none. */
   load(conversations: readonly string[]): Promise<readonly (LedgerEntry | undefined)[]>;
 
-  /** Entries of one type, in order of key bytes, after a key (exclusive). */
+  /** Entries of one type, or of all, in order of key bytes, after a key (exclusive). */
   list(
-    type: string,
+    type: string | undefined,
     page: { readonly after: string | undefined; readonly limit: number },
   ): Promise<readonly LedgerEntry[]>;
 
@@ -68,6 +87,34 @@ export interface LedgerEntry {
   readonly blockSize: number;
   /** When that was, in milliseconds since 1970 by the ledger's clock. */
   readonly reservedAtMs: number;
+  /** Until then nobody reserves, because the word is being removed, in milliseconds since 1970; 0 when nobody removes it. */
+  readonly heldUntilMs: number;
+}
+
+/** How a history is registered that is not simply new. */
+export interface RegisterOptions {
+  /** The generation must not be below this one. */
+  readonly atLeast?: number;
+  /**
+   * If the history has no generation yet, it gets all those of this one, whose new name it is (I13). Without effect where
+   * that one has none.
+   */
+  readonly renamedFrom?: string;
+  /** The new name counts only if no other history has a newer generation: somebody else may have gone on elsewhere. */
+  readonly onlyIfNewest?: boolean;
+}
+
+/** The generation that was registered last. */
+export interface NewestGeneration {
+  readonly newest: number;
+  /** How long ago the last process said that it lives there, or it was registered, in milliseconds by the ledger's clock. */
+  readonly newestIdleMs: number;
+}
+
+/** A counter word that is, or was, removed. */
+export interface RemovableWord {
+  readonly conversation: string;
+  readonly word: CounterWord;
 }
 
 /** Every number of the conversation up to `completeUpTo` is settled, abandoned or in a gap, and will stay so. */

@@ -1,15 +1,11 @@
 import type { CounterStore, Epoch, ReadResult } from './counter-store.js';
 import type { CounterWord } from './counter-word.js';
 import type { EpochCalls } from './epoch-calls.js';
-import type { Epochs } from './epochs.js';
 import type { EventListener } from './events.js';
 import type { Ledger, LedgerEntry, NewGap } from './ledger.js';
 import { installWindowMs } from './recovery.js';
 import type { ReservationPolicy } from './reservation-policy.js';
 import { corruptWord } from './takes.js';
-
-/** Words that one drain removes and hands back. */
-const drainBatch = 500;
 
 /** What `recover` found and did. */
 export interface RecoveryReport {
@@ -44,20 +40,17 @@ interface Looked {
 export class Lookups {
   readonly #counters: CounterStore;
   readonly #ledger: Ledger;
-  readonly #epochs: Epochs;
   readonly #calls: EpochCalls;
   readonly #emit: EventListener;
 
   constructor(parts: {
     counters: CounterStore;
     ledger: Ledger;
-    epochs: Epochs;
     calls: EpochCalls;
     emit: EventListener;
   }) {
     this.#counters = parts.counters;
     this.#ledger = parts.ledger;
-    this.#epochs = parts.epochs;
     this.#calls = parts.calls;
     this.#emit = parts.emit;
   }
@@ -79,7 +72,7 @@ export class Lookups {
 
   /** One takeover by hand, unless the word is there or there is nothing to take over. */
   recover(key: string, policy: ReservationPolicy, isOver: () => boolean): Promise<RecoveryReport> {
-    return this.#calls.run(isOver, async (epoch) => {
+    return this.#calls.run(key, isOver, async (epoch) => {
       const look = await this.#tryLook(epoch, key);
       if (look === undefined) return undefined;
       if (look.word !== undefined) return { recovered: false, last: look.word.last, gap: undefined };
@@ -87,17 +80,6 @@ export class Lookups {
       if (entry === undefined) return { recovered: false, last: 0, gap: undefined };
       return this.#takeOver(key, policy, look);
     });
-  }
-
-  /** Removes every word and gives the unused rest of its block back to the ledger. */
-  async handBackAll(): Promise<void> {
-    const epoch = this.#epochs.current;
-    if (epoch === undefined || this.#counters.drain === undefined) return;
-    for (;;) {
-      const words = await this.#counters.drain(epoch, drainBatch);
-      if (words.length === 0) return;
-      await this.#ledger.handBack(epoch.generation, words);
-    }
   }
 
   /** Undefined when somebody else was in between, or the look is too old by now. */
@@ -122,12 +104,12 @@ export class Lookups {
 
   /** Looks until the epoch is known and the store answers for it. */
   #look(key: string, isOver: () => boolean): Promise<Looked> {
-    return this.#calls.run(isOver, (epoch) => this.#tryLook(epoch, key));
+    return this.#calls.run(key, isOver, (epoch) => this.#tryLook(epoch, key));
   }
 
   /** Undefined when the epoch has ended. */
   async #tryLook(epoch: Epoch, key: string): Promise<Looked | undefined> {
-    const reply = this.#calls.unlessStale(epoch, await this.#counters.read(epoch, [key]));
+    const reply = this.#calls.unlessStale(key, epoch, await this.#counters.read(epoch, [key]));
     return reply && { epoch, storeTimeMs: reply.storeTimeMs, word: intact(key, reply.results[0]!) };
   }
 }

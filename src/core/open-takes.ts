@@ -6,7 +6,10 @@ import type { Ledger, NewGap } from './ledger.js';
 /** What came of beginning to track a conversation. */
 export type Begun = 'begun' | 'missing' | 'fenced';
 
-/** The open takes of the counter store, and what the ledger has to know of them. Every operation may be run again. */
+/**
+ * The open takes of the counter store, and what the ledger has to know of them. Every operation may be run again, and is
+ * about conversations of one slot.
+ */
 export class OpenTakes {
   readonly #counters: CounterStore;
   readonly #ledger: Ledger;
@@ -31,7 +34,11 @@ export class OpenTakes {
   /** What is open, after those whose lease has ended were given up. Undefined when the epoch has ended. */
   async read(epoch: Epoch, conversations: readonly string[]): Promise<readonly OpenResult[] | undefined> {
     for (;;) {
-      const reply = this.#calls.unlessStale(epoch, await this.#counters.readOpen(epoch, conversations));
+      const reply = this.#calls.unlessStale(
+        conversations[0]!,
+        epoch,
+        await this.#counters.readOpen(epoch, conversations),
+      );
       if (reply === undefined) return undefined;
       const expired = reply.results.flatMap((open) => (open.status === 'tracked' ? open.expired : []));
       if (expired.length === 0) return reply.results;
@@ -46,7 +53,11 @@ export class OpenTakes {
    * newer history. Undefined when the epoch has ended.
    */
   async begin(epoch: Epoch, conversations: readonly string[]): Promise<readonly Begun[] | undefined> {
-    const reply = this.#calls.unlessStale(epoch, await this.#counters.read(epoch, conversations));
+    const reply = this.#calls.unlessStale(
+      conversations[0]!,
+      epoch,
+      await this.#counters.read(epoch, conversations),
+    );
     if (reply === undefined) return undefined;
     const present = conversations.filter((_, index) => reply.results[index]!.status === 'present');
     if (present.length === 0) return conversations.map(() => 'missing');
@@ -64,8 +75,10 @@ export class OpenTakes {
       present.filter((_, index) => (entries[index]?.generation ?? 0) > epoch.generation),
     );
     const allowed = requests.filter(({ conversation }) => !fenced.has(conversation));
-    const begun = await this.#counters.track(epoch, allowed, this.#leaseMs);
-    if (this.#calls.unlessStale(epoch, begun) === undefined) return undefined;
+    if (allowed.length > 0) {
+      const begun = await this.#counters.track(epoch, allowed, this.#leaseMs);
+      if (this.#calls.unlessStale(allowed[0]!.conversation, epoch, begun) === undefined) return undefined;
+    }
     const known = new Set(present);
     return conversations.map((conversation) => {
       if (!known.has(conversation)) return 'missing';
@@ -75,7 +88,11 @@ export class OpenTakes {
 
   /** What became of a take. Undefined when the epoch has ended, or tracking has to begin first. */
   async renew(epoch: Epoch, take: OpenTake): Promise<Exclude<RenewResult, 'untracked'> | undefined> {
-    const reply = this.#calls.unlessStale(epoch, await this.#counters.renew(epoch, [take]));
+    const reply = this.#calls.unlessStale(
+      take.conversation,
+      epoch,
+      await this.#counters.renew(epoch, [take]),
+    );
     const result = reply?.results[0];
     return result === 'untracked' ? undefined : result;
   }

@@ -3,6 +3,7 @@ import type { SequenceRange } from './call.js';
 import type { Clock } from './clock.js';
 import type { CounterStore } from './counter-store.js';
 import { maxSequenceNumber } from './counter-word.js';
+import type { DrainReport } from './draining.js';
 import type { EventListener } from './events.js';
 import type { Ledger } from './ledger.js';
 import { defaultReservationPolicy, maxBlockSize, type ReservationPolicy } from './reservation-policy.js';
@@ -13,6 +14,8 @@ export const maxCountPerCall = 1_000;
 export const maxTimeoutMs = 600_000;
 /** Longest message id, in bytes of UTF-8. */
 export const maxMessageIdBytes = 255;
+/** 30 days. */
+export const maxIdleMs = 2_592_000_000;
 /** A week. */
 const maxWindowMs = 604_800_000;
 
@@ -66,6 +69,16 @@ export interface GeneratorOptions {
    * after a failover each of them waits one lease for the others' takes.
    */
   readonly leaseMs?: number;
+  /**
+   * How often the process makes sure that the counter store was not replaced, in milliseconds, 100 to 60,000, or 0 for
+   * never; 1,000 by default. So long can a process on an isolated old primary go on with the block that it holds.
+   */
+  readonly fenceCheckMs?: number;
+  /**
+   * After how long without a call a conversation's unused numbers go back to the ledger, so that it takes no memory in the
+   * counter store, in milliseconds, 1,000 to 2,592,000,000 (30 days); never by default.
+   */
+  readonly idleAfterMs?: number;
   /** Is told what happens; see {@link TidemarkEvent}. */
   readonly onEvent?: EventListener;
   /** Time and scheduling; the system's by default. */
@@ -86,6 +99,14 @@ export interface MessageIdOptions extends CallOptions {
   readonly messageId: string;
 }
 
+/** Options of draining many conversations. */
+export interface DrainAllOptions extends CallOptions {
+  /** Only conversations of this type; all by default. */
+  readonly type?: string;
+  /** Is told the sums so far, now and then. */
+  readonly onProgress?: (report: DrainReport) => void;
+}
+
 /** The options with every default filled in. */
 export interface ResolvedOptions {
   readonly timeoutMs: number;
@@ -99,6 +120,8 @@ export interface ResolvedOptions {
   readonly messageIdWindowMs: (type: string) => number;
   readonly maxRememberedReceipts: number;
   readonly leaseMs: number;
+  readonly fenceCheckMs: number;
+  readonly idleAfterMs: number | undefined;
 }
 
 /** Checks the options and fills in the defaults. */
@@ -135,6 +158,11 @@ export function resolveOptions(options: GeneratorOptions): ResolvedOptions {
       1_000_000,
     ),
     leaseMs: checkInteger('leaseMs', options.leaseMs ?? 30_000, 1_000, 3_600_000),
+    fenceCheckMs:
+      options.fenceCheckMs === 0
+        ? 0
+        : checkInteger('fenceCheckMs', options.fenceCheckMs ?? 1_000, 100, 60_000),
+    idleAfterMs: options.idleAfterMs && checkInteger('idleAfterMs', options.idleAfterMs, 1_000, maxIdleMs),
   };
 }
 

@@ -45,8 +45,10 @@ export class Receipts {
   readonly #messageIds: string[] = [];
   readonly #numbers: number[] = [];
   readonly #expiresAtMs: number[] = [];
+  readonly #slots: number[] = [];
   #next = 0;
-  #epoch: Epoch | undefined;
+  /** The epoch of each slot. */
+  readonly #epochs = new Map<number, Epoch>();
   #closed = false;
 
   constructor(parts: {
@@ -72,15 +74,16 @@ export class Receipts {
     this.#numbers[place] = number;
     // At most one window longer than the receipt itself.
     this.#expiresAtMs[place] = this.#clock.monotonicMs() + this.#windowMs(type);
+    this.#slots[place] = this.#counters.slotOf(key);
     this.#next = place + 1 === this.#capacity ? 0 : place + 1;
   }
 
-  /** The epoch is known: if its history is another one than before, receipts may be missing in it. */
-  restore(epoch: Epoch): void {
-    const previous = this.#epoch;
-    this.#epoch = epoch;
+  /** The epoch of a slot is known: if its history is another one than before, receipts may be missing in it. */
+  restore(slot: number, epoch: Epoch): void {
+    const previous = this.#epochs.get(slot);
+    this.#epochs.set(slot, epoch);
     if (previous === undefined || previous.history === epoch.history) return;
-    void this.#restoreAll(epoch, this.#remembered());
+    void this.#restoreAll(slot, epoch);
   }
 
   /** Puts nothing back any more. */
@@ -88,18 +91,19 @@ export class Receipts {
     this.#closed = true;
   }
 
-  async #restoreAll(epoch: Epoch, remembered: readonly Remembered[]): Promise<void> {
+  async #restoreAll(slot: number, epoch: Epoch): Promise<void> {
+    const remembered = this.#rememberedIn(slot);
     const batches: Promise<number>[] = [];
     for (let from = 0; from < remembered.length; from += restoreBatch)
-      batches.push(this.#restoreBatch(epoch, remembered.slice(from, from + restoreBatch)));
+      batches.push(this.#restoreBatch(slot, epoch, remembered.slice(from, from + restoreBatch)));
     const counts = await Promise.all(batches);
     const receipts = counts.reduce((sum, count) => sum + count, 0);
     if (receipts > 0) this.#emit({ type: 'receipts_restored', generation: epoch.generation, receipts });
   }
 
   /** How many are certainly there now. */
-  async #restoreBatch(epoch: Epoch, batch: readonly Remembered[]): Promise<number> {
-    for (let failures = 0; this.#epoch === epoch && !this.#closed; failures += 1) {
+  async #restoreBatch(slot: number, epoch: Epoch, batch: readonly Remembered[]): Promise<number> {
+    for (let failures = 0; this.#epochs.get(slot) === epoch && !this.#closed; failures += 1) {
       try {
         const reply = await this.#counters.restoreReceipts(epoch, this.#toRestore(batch));
         // Another history already: all of them are put back there.
@@ -134,14 +138,16 @@ export class Receipts {
     return restored;
   }
 
-  #remembered(): readonly Remembered[] {
+  #rememberedIn(slot: number): readonly Remembered[] {
     const nowMs = this.#clock.monotonicMs();
-    return this.#numbers.flatMap((number, place) => {
+    const remembered: Remembered[] = [];
+    for (let place = 0; place < this.#numbers.length; place += 1) {
       const expiresAtMs = this.#expiresAtMs[place]!;
-      if (expiresAtMs <= nowMs) return [];
+      if (this.#slots[place] !== slot || expiresAtMs <= nowMs) continue;
       const [conversation, messageId] = [this.#conversations[place]!, this.#messageIds[place]!];
-      return [{ conversation, messageId, number, expiresAtMs }];
-    });
+      remembered.push({ conversation, messageId, number: this.#numbers[place]!, expiresAtMs });
+    }
+    return remembered;
   }
 
   /** Told of once. */

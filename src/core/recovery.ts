@@ -6,6 +6,8 @@
  * | the entry | the caller saw | outcome |
  * |---|---|---|
  * | newer generation | anything | fenced |
+ * | same generation, held | anything | busy: somebody is just removing the word |
+ * | handed back a moment ago, floor at or above what the caller saw issued | a word | busy: that word was removed since |
  * | none | no word | new: block (0, size] |
  * | none, or ceiling below the caller's | a word | healed: block (caller's ceiling, + size] |
  * | ceiling equal to the caller's | a word | extended: block (ceiling, + size] |
@@ -17,7 +19,14 @@
  */
 
 import { ceilingOf, maxRemaining, maxSequenceNumber } from './counter-word.js';
-import type { LedgerEntry, NewGap, ReservationKind, ReserveOutcome, ReserveRequest } from './ledger.js';
+import type {
+  LedgerEntry,
+  NewGap,
+  RemovableWord,
+  ReservationKind,
+  ReserveOutcome,
+  ReserveRequest,
+} from './ledger.js';
 import { nextBlockSize } from './reservation-policy.js';
 
 /**
@@ -25,6 +34,12 @@ import { nextBlockSize } from './reservation-policy.js';
  * after its reservation was lost, not late.
  */
 export const installWindowMs = 1_000;
+
+/**
+ * How long nobody reserves for a conversation whose word is being removed, in milliseconds. Whoever removes it and takes
+ * longer leaves a gap.
+ */
+export const holdMs = 1_000;
 
 /** What to answer, and what to write with it in the same transaction. */
 export interface Decision {
@@ -50,20 +65,69 @@ export function decideReservation(
   if (entry !== undefined && entry.generation > generation) {
     return unchanged({ status: 'fenced', newerGeneration: entry.generation });
   }
+  if (entry?.generation === generation && isHeld(entry, nowMs)) return unchanged({ status: 'busy' });
   if (saw === undefined) {
     if (entry === undefined) return reserve('new', entry, request, nowMs, 0);
-    const nothingOutstanding = entry.ceiling === entry.floor;
-    if (entry.generation === generation && justReserved(entry, nowMs) && !nothingOutstanding)
+    if (entry.generation === generation && justReserved(entry, nowMs) && !wasHandedBack(entry))
       return unchanged({ status: 'busy' });
     return reserve('takeover', entry, request, nowMs, entry.ceiling);
   }
   const seen = ceilingOf(saw);
+  // What was seen may be the word that was removed since: it would look as if the ledger had lost something.
+  if (entry !== undefined && wasHandedBack(entry) && saw.last <= entry.floor && justReserved(entry, nowMs))
+    return unchanged({ status: 'busy' });
   if (entry === undefined || seen > entry.ceiling) return reserve('healed', entry, request, nowMs, seen);
   if (seen === entry.ceiling) return reserve('extended', entry, request, nowMs, seen);
   if (entry.generation < generation) return reserve('takeover', entry, request, nowMs, entry.ceiling);
   // The block above may be about to be installed: adopted, used up and lost within that second, it would come again.
   if (entry.floor >= seen && justReserved(entry, nowMs)) return unchanged({ status: 'busy' });
   return adopt(entry, saw.last, seen);
+}
+
+/**
+ * Decides whether nobody may reserve for a conversation for a while, because its word is about to be removed.
+ *
+ * @returns the entry to write; undefined when it cannot be held: it is another generation's, somebody has reserved what the
+ * word does not have yet, or somebody else holds it
+ */
+export function decideHold(
+  entry: LedgerEntry | undefined,
+  generation: number,
+  { word }: RemovableWord,
+  nowMs: number,
+): LedgerEntry | undefined {
+  if (entry?.generation !== generation || entry.ceiling !== ceilingOf(word)) return undefined;
+  return isHeld(entry, nowMs) ? undefined : { ...entry, heldUntilMs: nowMs + holdMs };
+}
+
+/**
+ * Decides whether what is left of a word that was removed goes back to the ledger.
+ *
+ * I2: nobody can take the numbers above the word's last one any more, and nobody has reserved behind them. The block size
+ * remembers how many they are, so that the next block is as large at least (I14).
+ *
+ * @returns the entry to write; undefined when it stays as it is
+ */
+export function decideHandBack(
+  entry: LedgerEntry | undefined,
+  generation: number,
+  { word }: RemovableWord,
+  nowMs: number,
+): LedgerEntry | undefined {
+  if (entry?.generation !== generation || entry.ceiling !== ceilingOf(word)) return undefined;
+  const blockSize = Math.max(1, entry.blockSize, word.remaining);
+  const { last } = word;
+  return { ...entry, ceiling: last, floor: last, blockSize, reservedAtMs: nowMs, heldUntilMs: 0 };
+}
+
+/** Nothing is outstanding: a word was removed, and what it had left is back. */
+function wasHandedBack({ ceiling, floor }: LedgerEntry): boolean {
+  return ceiling === floor;
+}
+
+/** A time further ahead than a hold lasts is of a clock that was set back. */
+function isHeld({ heldUntilMs }: LedgerEntry, nowMs: number): boolean {
+  return nowMs < heldUntilMs && heldUntilMs <= nowMs + holdMs;
 }
 
 /** An install that followed on the reservation may still run (I8). */
@@ -85,8 +149,13 @@ function reserve(
     ageMs: nowMs - entry.reservedAtMs,
     usedUp: kind === 'extended',
   };
-  const blockSize = nextBlockSize(request.policy, previous, request.need);
-  const room = maxRemaining - (kind === 'takeover' || saw === undefined ? 0 : saw.remaining);
+  const isBehindHandBack = entry !== undefined && wasHandedBack(entry);
+  // As large as what was handed back, at least: the ceiling passes where it was, and late grants of then fit nowhere (I14).
+  const smallest = isBehindHandBack ? entry.blockSize : 1;
+  const blockSize = Math.max(smallest, nextBlockSize(request.policy, previous, request.need));
+  // Where a block was handed back the word was removed: what the caller saw of it must not cut the block short.
+  const isGone = kind === 'takeover' || saw === undefined || (kind === 'extended' && isBehindHandBack);
+  const room = maxRemaining - (isGone ? 0 : saw.remaining);
   // With a full word the block is empty; the entry is written all the same, it may have something to heal.
   const end = Math.max(start, Math.min(start + Math.min(blockSize, room), maxSequenceNumber));
   const floor = floorAfter(kind, entry, request, start);
@@ -98,7 +167,7 @@ function reserve(
     outcome: isExhausted
       ? { status: 'exhausted' }
       : { status: 'reserved', kind, block: { start, end }, mode, blockSize, gap },
-    entry: { conversation, ceiling: end, floor, generation, blockSize, reservedAtMs: nowMs },
+    entry: { conversation, ceiling: end, floor, generation, blockSize, reservedAtMs: nowMs, heldUntilMs: 0 },
   };
 }
 

@@ -4,12 +4,13 @@ import { type Clock, sleep } from './clock.js';
 import type { ConversationState } from './conversation-state.js';
 import type { CounterStore, Epoch, Grant, GrantReply } from './counter-store.js';
 import { ceilingOf, maxRemaining, maxSequenceNumber } from './counter-word.js';
-import { asTidemarkError, type Epochs } from './epochs.js';
+import { asTidemarkError, type Epochs, fenced } from './epochs.js';
 import type { EventListener } from './events.js';
 import type { Ledger, ReserveOutcome } from './ledger.js';
 import { LedgerOutage } from './ledger-outage.js';
 import type { ResolvedOptions } from './options.js';
 import { installWindowMs } from './recovery.js';
+import { groupBySlot } from './slots.js';
 import type { Look } from './takes.js';
 
 /** Most conversations in one ledger transaction. */
@@ -111,10 +112,9 @@ export class Reservations {
 
   /** Tells the ledger about conversations that were extended without it. */
   async backAll(states: readonly ConversationState[]): Promise<void> {
-    for (let from = 0; from < states.length; from += maxReserveBatch) {
-      const batch = states.slice(from, from + maxReserveBatch).filter((state) => !state.reserving);
-      const epoch = this.#epochs.current;
-      if (epoch === undefined) return;
+    for (const batch of this.#readBatches(states)) {
+      const epoch = this.#epochs.of(batch[0]!.slot);
+      if (epoch === undefined) continue;
       const read = await this.#counters
         .read(
           epoch,
@@ -130,6 +130,16 @@ export class Reservations {
         this.#wish(state, { epoch, saw, storeTimeMs: 0, need: 1 }, false);
       });
     }
+  }
+
+  #readBatches(states: readonly ConversationState[]): ConversationState[][] {
+    const batches: ConversationState[][] = [];
+    const unreserved = states.filter((state) => !state.reserving);
+    for (const part of groupBySlot(this.#counters, unreserved, ({ key }) => key)) {
+      for (let from = 0; from < part.length; from += maxReserveBatch)
+        batches.push(part.slice(from, from + maxReserveBatch));
+    }
+    return batches;
   }
 
   /** Resolves when no reservation is queued or under way. */
@@ -259,16 +269,10 @@ export class Reservations {
     }
   }
 
-  /** I6. The store may have moved on without a connection lost: find out, then look again. */
+  /** I6. Nothing is taken from this epoch any more. The store may have moved on: find out, then look again. */
   #fenced({ state, look }: Wish, newerGeneration: number): void {
-    const { epoch } = look;
-    this.#emit({ type: 'fenced', conversation: state.key, generation: epoch.generation, newerGeneration });
-    const message = `generation ${epoch.generation} of ${state.key} is fenced by generation ${newerGeneration}: this process talks to a counter store that was replaced; point it to the new one`;
-    this.#lookAgain(state, new TidemarkError('fenced', message, { conversation: state.key }));
-    this.#counters.history().then(
-      (history) => history !== epoch.history && this.#epochs.stale(epoch),
-      () => undefined,
-    );
+    this.#epochs.fenced(state.slot, look.epoch, newerGeneration, state.key);
+    this.#lookAgain(state, fenced(look.epoch.generation, newerGeneration, state.key));
   }
 
   /** The ledger is out of reach: words that are there may go on (P6), missing ones must wait. */
@@ -309,23 +313,32 @@ export class Reservations {
   }
 
   async #grant(reserved: readonly Reserved[]): Promise<void> {
-    for (const epoch of new Set(reserved.map(({ wish }) => wish.look.epoch))) {
-      const ofEpoch = reserved.filter(({ wish }) => wish.look.epoch === epoch);
-      try {
-        const reply = await this.#deliver(
-          epoch,
-          ofEpoch.map(({ grant }) => grant),
-        );
-        if (reply.status === 'stale') this.#epochs.stale(epoch);
-        ofEpoch.forEach(({ wish: { state } }, index) => {
-          const isMoot =
-            reply.status === 'lost' || (reply.status === 'done' && reply.results[index] === 'refused');
-          if (isMoot) this.#lookAgain(state);
-          else this.#done(state);
-        });
-      } catch (error) {
-        for (const { wish } of ofEpoch) this.#lookAgain(wish.state, asTidemarkError(error));
-      }
+    const parts = groupBySlot(this.#counters, reserved, ({ grant }) => grant.conversation).flatMap(
+      (ofSlot) => {
+        const epochs = [...new Set(ofSlot.map(({ wish }) => wish.look.epoch))];
+        return epochs.map((epoch) => ofSlot.filter(({ wish }) => wish.look.epoch === epoch));
+      },
+    );
+    await Promise.all(parts.map((part) => this.#grantIn(part)));
+  }
+
+  /** Grants of one slot and epoch. */
+  async #grantIn(part: readonly Reserved[]): Promise<void> {
+    const { state, look } = part[0]!.wish;
+    try {
+      const reply = await this.#deliver(
+        look.epoch,
+        part.map(({ grant }) => grant),
+      );
+      if (reply.status === 'stale') this.#epochs.stale(state.slot, look.epoch);
+      part.forEach(({ wish }, index) => {
+        const isMoot =
+          reply.status === 'lost' || (reply.status === 'done' && reply.results[index] === 'refused');
+        if (isMoot) this.#lookAgain(wish.state);
+        else this.#done(wish.state);
+      });
+    } catch (error) {
+      for (const { wish } of part) this.#lookAgain(wish.state, asTidemarkError(error));
     }
   }
 

@@ -3,6 +3,7 @@ import { checkConversation } from './call-errors.js';
 import type { Clock } from './clock.js';
 import { type Conversation, conversation, groupChat, privateChat } from './conversation.js';
 import { maxSequenceNumber } from './counter-word.js';
+import type { DrainReport } from './draining.js';
 import { Engine } from './engine.js';
 import type { Explanation } from './explanations.js';
 import { gapRanges } from './gap-ranges.js';
@@ -14,6 +15,7 @@ import {
   checkMessageId,
   checkNoMessageId,
   checkTakeRange,
+  type DrainAllOptions,
   type GeneratorOptions,
   type MessageIdOptions,
   maxCountPerCall,
@@ -269,8 +271,7 @@ export class SequenceGenerator {
     options?: CallOptions,
   ): Promise<readonly LedgerEntry[]> {
     return this.#engine.within(options, () => {
-      // The id does not matter; this refuses types that no conversation has.
-      conversation(type, type === 'private' ? 'a:b' : 'a');
+      checkType(type);
       const limit = checkInteger('limit', page.limit ?? 100, 1, 1_000);
       return this.#engine.ledger.list(type, { after: page.after, limit });
     });
@@ -303,6 +304,36 @@ export class SequenceGenerator {
   }
 
   /**
+   * Hands the unused numbers of a conversation's block back: the next number follows right behind the last one, also after
+   * a failover. Takes may go on meanwhile.
+   *
+   * @param of - the conversation
+   * @param options - as for {@link next}
+   * @returns how many numbers went back; `busy` names the conversation when that was not possible now: try again
+   * @throws TidemarkError as {@link current}, and `ledger_unavailable`, `ledger_full`
+   */
+  drain(of: Conversation, options?: CallOptions): Promise<DrainReport> {
+    return this.#engine.within(options, (isOver) =>
+      this.#engine.draining.drainEach([checkConversation(of).key], isOver),
+    );
+  }
+
+  /**
+   * Drains every conversation, or those of one type: before a planned move of the counter store, so that it leaves no gap.
+   *
+   * @param options - `type`, such as `group`; `onProgress` is told the sums so far; without `timeoutMs` it takes as long as it takes
+   * @returns the sums, and the conversations that could not be drained now: try again
+   * @throws TidemarkError as {@link drain}
+   */
+  drainAll(options: DrainAllOptions = {}): Promise<DrainReport> {
+    const drainAll = (isOver: () => boolean) => {
+      if (options.type !== undefined) checkType(options.type);
+      return this.#engine.draining.drainAll(options.type, options.onProgress, isOver);
+    };
+    return this.#engine.within(options, drainAll, 'no deadline');
+  }
+
+  /**
    * Ends the generator and closes its stores. Calls that wait fail with `closed`; takes under way are finished first.
    * With counters that end with the process, what is left of the blocks goes back to the ledger, so the next start goes
    * on without a gap. Closing twice is the same as once.
@@ -321,4 +352,9 @@ export class SequenceGenerator {
       this.#engine.start(of, 1, claim, deliver, reject, options);
     });
   }
+}
+
+/** Refuses types that no conversation has. The id does not matter. */
+function checkType(type: string): void {
+  conversation(type, type === 'private' ? 'a:b' : 'a');
 }

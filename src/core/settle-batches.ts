@@ -1,6 +1,7 @@
 import type { Clock } from './clock.js';
 import type { CounterStore, SettleResult, TakeName } from './counter-store.js';
 import type { EpochCalls } from './epoch-calls.js';
+import { groupBySlot } from './slots.js';
 
 const maxBatch = 250;
 
@@ -11,7 +12,7 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
-/** Ends open takes: those of the same turn of the event loop share a call to the counter store. */
+/** Ends open takes: those of one slot and the same turn of the event loop share a call to the counter store. */
 export class SettleBatches {
   readonly #counters: CounterStore;
   readonly #clock: Clock;
@@ -39,17 +40,20 @@ export class SettleBatches {
   #flush(): void {
     const waiting = this.#waiting;
     this.#waiting = [];
-    for (let from = 0; from < waiting.length; from += maxBatch) {
-      void this.#send(waiting.slice(from, from + maxBatch));
+    for (const part of groupBySlot(this.#counters, waiting, ({ take }) => take.conversation)) {
+      for (let from = 0; from < part.length; from += maxBatch)
+        void this.#send(part.slice(from, from + maxBatch));
     }
   }
 
   async #send(batch: readonly Waiting[]): Promise<void> {
     const takes = batch.map(({ take }) => take);
     const isOver = () => batch.every((waiting) => waiting.isOver());
+    const { conversation } = takes[0]!;
     try {
-      const results = await this.#calls.run(isOver, async (epoch) => {
-        return this.#calls.unlessStale(epoch, await this.#counters.settle(epoch, takes))?.results;
+      const results = await this.#calls.run(conversation, isOver, async (epoch) => {
+        const reply = await this.#counters.settle(epoch, takes);
+        return this.#calls.unlessStale(conversation, epoch, reply)?.results;
       });
       for (let index = 0; index < batch.length; index += 1) batch[index]!.resolve(results[index]!);
     } catch (error) {

@@ -8,6 +8,7 @@ import type { CounterStore, Epoch, TakeRequest, TakeResult } from './counter-sto
 import type { CounterWord } from './counter-word.js';
 import { asTidemarkError, type Epochs } from './epochs.js';
 import { maxCountPerCall, type ResolvedOptions } from './options.js';
+import { type TakeQueue, TakeQueues } from './take-queues.js';
 
 /** Delay before the next take after the store could not be reached: doubles from the first to the second, in ms. */
 const firstRetryMs = 5;
@@ -15,9 +16,6 @@ const maxRetryMs = 250;
 
 /** Most claims in one take: each costs the store as much as a conversation does. */
 const maxClaimsPerTake = 500;
-
-/** So many places at the front of the queue that are done with are cut off. */
-const maxPlacesDone = 10_000;
 
 /** What a take found that another part has to deal with. */
 export interface TakeFindings {
@@ -67,15 +65,12 @@ export class Takes {
   readonly #states: ConversationStates;
   readonly #findings: TakeFindings;
   readonly #maxBatch: number;
-  #ready: ConversationState[] = [];
-  #readyFrom = 0;
+  readonly #queues: TakeQueues;
+  /** What tries again the takes that could not be sent. */
+  readonly #retries = new Set<() => void>();
   #underWay = 0;
   #flushScheduled = false;
-  #failures = 0;
-  #cancelRetry: (() => void) | undefined;
   #idle: (() => void) | undefined;
-  /** What keeps takes from running; undefined while they run. */
-  trouble: TidemarkError | undefined;
 
   constructor(parts: {
     counters: CounterStore;
@@ -92,13 +87,14 @@ export class Takes {
     this.#states = parts.states;
     this.#findings = parts.findings;
     this.#maxBatch = Math.min(parts.options.maxBatch, parts.counters.traits.maxBatch);
+    this.#queues = new TakeQueues(parts.epochs, () => this.flushSoon());
   }
 
   /** The conversation may go into the next take, if it has calls and nothing holds it back. */
   enqueue(state: ConversationState): void {
     if (state.queued || state.taking || state.parked || state.waiting.isEmpty) return;
     state.queued = true;
-    this.#ready.push(state);
+    this.#queues.add(state);
     this.flushSoon();
   }
 
@@ -112,11 +108,15 @@ export class Takes {
     });
   }
 
+  /** The epoch of a slot is known (again). */
+  epochKnown(): void {
+    this.#queues.placeAll();
+    this.flushSoon();
+  }
+
   /** Tries now instead of after the delay: the store was reached again. */
   retryNow(): void {
-    this.#cancelRetry?.();
-    this.#cancelRetry = undefined;
-    this.flushSoon();
+    for (const retry of [...this.#retries]) retry();
   }
 
   /** Resolves when no take is under way. */
@@ -125,24 +125,24 @@ export class Takes {
   }
 
   #flush(): void {
-    while (this.#underWay < this.#options.maxTakes && this.#readyFrom < this.#ready.length) {
-      if (this.#cancelRetry !== undefined) return;
-      const epoch = this.#epochs.current;
-      if (epoch === undefined) return;
-      const batch = this.#nextBatch();
-      if (batch.states.length > 0) void this.#take(epoch, batch);
+    for (const queue of this.#queues.ready()) {
+      while (queue.underWay < this.#options.maxTakes && queue.first !== undefined) {
+        const batch = this.#nextBatch(queue);
+        if (batch.states.length > 0) void this.#send(queue, batch);
+      }
     }
   }
 
-  #nextBatch(): Batch {
+  #nextBatch(queue: TakeQueue): Batch {
     const states: ConversationState[] = [];
     const requests: TakeRequest[] = [];
     let claimsLeft = maxClaimsPerTake;
-    while (states.length < this.#maxBatch && this.#readyFrom < this.#ready.length) {
-      const state = this.#ready[this.#readyFrom]!;
+    while (states.length < this.#maxBatch) {
+      const state = this.#queues.next(queue);
+      if (state === undefined) break;
       const { first } = state.waiting;
       if (claimsLeft === 0 && first?.claim !== undefined) break;
-      this.#readyFrom += 1;
+      queue.shift();
       state.queued = false;
       // Its calls may have given up since, or something else holds it back now.
       if (state.parked || first === undefined) continue;
@@ -151,42 +151,43 @@ export class Takes {
       states.push(state);
       requests.push(request);
     }
-    if (this.#readyFrom === this.#ready.length) {
-      this.#ready = [];
-      this.#readyFrom = 0;
-    } else if (this.#readyFrom > maxPlacesDone) {
-      this.#ready = this.#ready.slice(this.#readyFrom);
-      this.#readyFrom = 0;
-    }
     return { states, requests };
   }
 
-  async #take(epoch: Epoch, { states, requests }: Batch): Promise<void> {
+  /** The store takes one slot at a time: in a cluster a batch is several takes, sent in the same turn. */
+  async #send(queue: TakeQueue, batch: Batch): Promise<void> {
+    queue.underWay += 1;
     this.#underWay += 1;
+    if (this.#counters.traits.slots === 1) await this.#take(queue.epoch, batch);
+    else await Promise.all(splitBySlot(batch).map((part) => this.#take(queue.epoch, part)));
+    queue.underWay -= 1;
+    this.#underWay -= 1;
+    this.flushSoon();
+    if (this.#underWay === 0) this.#idle?.();
+  }
+
+  async #take(epoch: Epoch, { states, requests }: Batch): Promise<void> {
     try {
       const reply = await this.#counters.take(epoch, requests);
-      this.#failures = 0;
-      this.trouble = undefined;
       if (reply.status === 'done') {
         for (let index = 0; index < states.length; index += 1) {
           this.#handle(epoch, states[index]!, requests[index]!, reply.results[index]!, reply.storeTimeMs);
         }
       } else {
         for (const state of states) state.endTake();
-        if (reply.status === 'stale') this.#epochs.stale(epoch);
+        const { slot } = states[0]!;
+        if (reply.status === 'stale') this.#epochs.stale(slot, epoch);
+        else if (reply.status === 'fenced') this.#epochs.fenced(slot, epoch, reply.newerGeneration);
         else this.#findings.onLost(states, epoch);
       }
     } catch (error) {
       for (const state of states) state.endTake();
       this.#failed(asTidemarkError(error), states);
     }
-    this.#underWay -= 1;
     for (const state of states) {
       this.enqueue(state);
       this.#states.release(state);
     }
-    this.flushSoon();
-    if (this.#underWay === 0) this.#idle?.();
   }
 
   #handle(
@@ -266,6 +267,7 @@ export class Takes {
     state.endServedTake();
     state.lastSeen = word.last;
     state.fruitlessLooks = 0;
+    state.failedTakes = 0;
     state.trouble = undefined;
   }
 
@@ -281,21 +283,46 @@ export class Takes {
     this.#findings.onLow(state, { epoch, saw: word, storeTimeMs: 0, need: 1 });
   }
 
-  /** The take has certainly not run. */
+  /** The take has certainly not run. Others may go elsewhere meanwhile. */
   #failed(error: TidemarkError, states: readonly ConversationState[]): void {
     if (!error.retryable) {
       for (const state of states) state.failWaiting(error);
       return;
     }
-    this.trouble = error;
-    if (this.#cancelRetry !== undefined) return;
-    const delayMs = backoffMs(this.#failures, firstRetryMs, maxRetryMs);
-    this.#failures += 1;
-    this.#cancelRetry = this.#clock.setTimer(delayMs, () => {
-      this.#cancelRetry = undefined;
-      this.#flush();
-    });
+    let failures = 0;
+    for (const state of states) {
+      state.trouble = error;
+      state.awaitingRetry = true;
+      failures = Math.max(failures, state.failedTakes);
+      state.failedTakes += 1;
+    }
+    const retry = () => {
+      cancel();
+      this.#retries.delete(retry);
+      for (const state of states) {
+        state.awaitingRetry = false;
+        this.enqueue(state);
+        this.#states.release(state);
+      }
+    };
+    const cancel = this.#clock.setTimer(backoffMs(failures, firstRetryMs, maxRetryMs), retry);
+    this.#retries.add(retry);
   }
+}
+
+function splitBySlot({ states, requests }: Batch): Batch[] {
+  const parts = new Map<number, { states: ConversationState[]; requests: TakeRequest[] }>();
+  for (let index = 0; index < states.length; index += 1) {
+    const state = states[index]!;
+    let part = parts.get(state.slot);
+    if (part === undefined) {
+      part = { states: [], requests: [] };
+      parts.set(state.slot, part);
+    }
+    part.states.push(state);
+    part.requests.push(requests[index]!);
+  }
+  return [...parts.values()];
 }
 
 /** Moves as many waiting calls as one take may serve into it; the first is served in any case. */

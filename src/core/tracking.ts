@@ -12,6 +12,7 @@ import type { Ledger } from './ledger.js';
 import { type Begun, completeIn, OpenTakes } from './open-takes.js';
 import type { ResolvedOptions } from './options.js';
 import { SettleBatches } from './settle-batches.js';
+import { groupBySlot } from './slots.js';
 import { corruptWord } from './takes.js';
 
 /** Conversations in one call to a store. */
@@ -91,7 +92,7 @@ export class Tracking {
     if (end === 'given up') return;
     // What is only held may have been settled in an earlier history: that it will never be stored is not certain then.
     const reason = end === 'open' ? 'abandoned' : 'lease_expired';
-    await this.#calls.run(isOver, async ({ generation }) => {
+    await this.#calls.run(conversation, isOver, async ({ generation }) => {
       await this.#open.record([{ conversation, ...numbersOf(range), reason, generation }]);
       return true;
     });
@@ -112,7 +113,7 @@ export class Tracking {
   }
 
   completeUpTo(conversation: string, isOver: () => boolean): Promise<number> {
-    return this.#calls.run(isOver, async (epoch) => {
+    return this.#calls.run(conversation, isOver, async (epoch) => {
       const [open] = (await this.#open.read(epoch, [conversation])) ?? [];
       if (open === undefined) return undefined;
       if (open.status === 'corrupt') throw corruptWord(conversation, open.found);
@@ -133,7 +134,8 @@ export class Tracking {
   async close(): Promise<void> {
     this.#closed = true;
     await this.#begins;
-    const epoch = this.#epochs.current;
+    // Counters that end with the process have one slot.
+    const epoch = this.#begun.size === 0 ? undefined : this.#epochs.of(0);
     const begun = epoch === undefined ? [] : [...this.#begun];
     for (let from = 0; from < begun.length; from += batchSize) {
       const conversations = begun.slice(from, from + batchSize);
@@ -152,7 +154,10 @@ export class Tracking {
     await Promise.resolve();
     for (let failures = 0; this.#beginning.length > 0; ) {
       const states = this.#beginning.splice(0, batchSize);
-      const left = new Set(await this.#beginBatch(states));
+      const left = new Set<ConversationState>();
+      const parts = groupBySlot(this.#counters, states, ({ key }) => key);
+      for (const part of await Promise.all(parts.map((of) => this.#beginBatch(of))))
+        for (const state of part) left.add(state);
       for (const state of states) {
         // Nobody waits for it any more.
         if (state.waiting.isEmpty || this.#closed) left.delete(state);
@@ -167,9 +172,9 @@ export class Tracking {
     this.#begins = undefined;
   }
 
-  /** Returns those that have to try again. */
+  /** Conversations of one slot. Returns those that have to try again. */
   async #beginBatch(states: readonly ConversationState[]): Promise<readonly ConversationState[]> {
-    const epoch = this.#epochs.current;
+    const epoch = this.#epochs.of(states[0]!.slot);
     if (epoch === undefined) return states;
     try {
       const begun = await this.#beginIn(
@@ -206,7 +211,7 @@ export class Tracking {
     isOver: () => boolean,
   ): Promise<'open' | 'reopened' | 'given up' | 'abandoned' | 'unknown'> {
     const take = { conversation, first, last, leaseMs: this.#leaseMs };
-    const result = await this.#calls.run(isOver, async (epoch) => {
+    const result = await this.#calls.run(conversation, isOver, async (epoch) => {
       const renewed = await this.#open.renew(epoch, take);
       if (renewed !== undefined) return renewed;
       // Without a word nobody passes the ledger's mark, and the hold that tracking will begin with is longer than this lease.

@@ -1,78 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { groupChat } from '../../src/core/conversation.js';
-import { type CallRecord, judge } from '../support/judge.js';
-import {
-  dead,
-  type Plan,
-  type SimulatedProcess,
-  SimulatedProcesses,
-} from '../support/simulated-processes.js';
+import { type CallPlan, expectNoViolation, small } from '../support/simulated-calls.js';
 import { noFaults } from '../support/simulation.js';
 
 /** Runs of each test; `TIDEMARK_RUNS` and `TIDEMARK_SEED` change them, the seed of a failure replays it. */
 const runs = Number(process.env['TIDEMARK_RUNS'] ?? 1_000);
 const firstSeed = Number(process.env['TIDEMARK_SEED'] ?? 1);
-
-interface CallPlan extends Plan {
-  readonly callsPerProcess: number;
-}
-
-/** Longest that the record of abandoned numbers takes in these runs, in virtual milliseconds. */
-const recordDelayMs = 100;
-
-async function simulate(seed: number, plan: CallPlan) {
-  const simulation = new SimulatedProcesses(seed, plan);
-  const calls: CallRecord[] = [];
-  const failed: { call: { callerDied: boolean; end: number }; process: SimulatedProcess }[] = [];
-  const caller = async (index: number) => {
-    const { clock, random } = simulation;
-    for (let turn = 0; turn < plan.callsPerProcess; turn += 1) {
-      const process = simulation.processes[index]!;
-      const of = groupChat(`g${random.below(plan.conversations)}`);
-      const count = random.chance(0.2) ? 1 + random.below(20) : 1;
-      const start = clock.monotonicMs();
-      const timeoutMs = random.chance(0.05) ? 5 : 30_000;
-      let callerDied = false;
-      const numbers = await Promise.race([
-        process.generator.nextMany(of, count, { timeoutMs }),
-        process.died,
-      ]).catch((error) => {
-        callerDied = error === dead;
-        return undefined;
-      });
-      const call = { conversation: of.key, start, end: clock.monotonicMs(), numbers, count, callerDied };
-      calls.push(call);
-      if (numbers === undefined) failed.push({ call, process });
-      if (random.chance(0.3)) await clock.sleep(random.next() * 20);
-    }
-  };
-  await simulation.run(simulation.processes.flatMap((_, index) => [caller(index), caller(index)]));
-  // A caller that gave up leaves numbers that its process records soon. If the process dies before that, the record dies
-  // with it, as numbers in the hands of callers do (P3).
-  for (const { call, process } of failed) {
-    if (process.diedAtMs - call.end < recordDelayMs) call.callerDied = true;
-  }
-  const gaps = await simulation.gaps();
-  return { verdict: judge(calls, gaps), calls, gaps, events: simulation.events };
-}
-
-async function expectNoViolation(
-  plan: CallPlan,
-  seed: number,
-  ignoreOrder = false,
-): Promise<Awaited<ReturnType<typeof simulate>>> {
-  const result = await simulate(seed, plan);
-  const { duplicates, regressions, holes } = result.verdict;
-  expect({ seed, duplicates, regressions: ignoreOrder ? [] : regressions, holes }).toEqual({
-    seed,
-    duplicates: [],
-    regressions: [],
-    holes: [],
-  });
-  return result;
-}
-
-const small = { processes: 3, conversations: 2, callsPerProcess: 30 };
 
 describe(`simulated processes, seeds ${firstSeed}…${firstSeed + runs - 1}`, () => {
   it('P3: without faults the numbers are dense, and no gap is recorded but for callers that gave up', async () => {

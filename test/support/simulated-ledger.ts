@@ -3,6 +3,7 @@ import type {
   Gap,
   Ledger,
   LedgerEntry,
+  NewestGeneration,
   NewGap,
   ReserveOutcome,
   ReserveRequest,
@@ -25,8 +26,16 @@ export class SimulatedLedger implements Ledger {
     this.#rates = rates;
   }
 
-  registerHistory(history: string): Promise<number> {
-    return this.#run(() => this.#memory.registerHistory(history));
+  registerHistory(...[history, options]: Parameters<Ledger['registerHistory']>): Promise<number> {
+    return this.#run(() => this.#memory.registerHistory(history, options));
+  }
+
+  generationsOf(history: string): Promise<readonly number[]> {
+    return this.#run(() => this.#memory.generationsOf(history));
+  }
+
+  keepAlive(generation: number): Promise<NewestGeneration> {
+    return this.#run(() => this.#memory.keepAlive(generation));
   }
 
   reserve(requests: readonly ReserveRequest[]): Promise<readonly ReserveOutcome[]> {
@@ -37,7 +46,11 @@ export class SimulatedLedger implements Ledger {
     return this.#run(() => this.#memory.recordGaps(gaps));
   }
 
-  handBack(...[generation, words]: Parameters<Ledger['handBack']>): Promise<void> {
+  hold(...[generation, words]: Parameters<Ledger['hold']>): Promise<readonly boolean[]> {
+    return this.#run(() => this.#memory.hold(generation, words));
+  }
+
+  handBack(...[generation, words]: Parameters<Ledger['handBack']>): Promise<readonly boolean[]> {
     return this.#run(() => this.#memory.handBack(generation, words));
   }
 

@@ -1,5 +1,6 @@
 /** Several generators over one simulated Redis and one simulated ledger, and the faults that happen to them. */
 
+import { groupChat } from '../../src/core/conversation.js';
 import type { TidemarkEvent } from '../../src/core/events.js';
 import type { Gap } from '../../src/core/ledger.js';
 import type { GeneratorOptions } from '../../src/core/options.js';
@@ -8,6 +9,7 @@ import { SimulatedLedger } from './simulated-ledger.js';
 import {
   type FaultRates,
   Random,
+  SimulatedCluster,
   SimulatedCounterStore,
   SimulatedRedis,
   VirtualClock,
@@ -23,6 +25,8 @@ export interface Plan {
   /** The least time between two faults, in virtual milliseconds. */
   readonly faultSpacingMs?: number;
   readonly faults: readonly Fault[];
+  /** Several primaries instead of one. */
+  readonly cluster?: boolean;
 }
 
 export type Fault =
@@ -33,7 +37,12 @@ export type Fault =
   | 'ledgerDown'
   | 'lostWord'
   | 'splitBrain'
-  | 'crash';
+  | 'crash'
+  | 'rename'
+  | 'drain'
+  | 'moveSlot'
+  | 'nodeFailOver'
+  | 'isolatedNode';
 
 /** One generator and the promise that rejects when its process dies. */
 export interface SimulatedProcess {
@@ -53,12 +62,14 @@ export class SimulatedProcesses {
   readonly deaths: number[] = [];
   readonly processes: SimulatedProcess[];
   readonly #plan: Plan;
+  readonly #cluster: SimulatedCluster | undefined;
   #primary = new SimulatedRedis();
   #running = true;
 
   constructor(seed: number, plan: Plan) {
     this.#plan = plan;
     this.random = new Random(seed);
+    this.#cluster = plan.cluster ? new SimulatedCluster() : undefined;
     this.ledger = new SimulatedLedger(this.clock, this.random, plan.rates);
     this.processes = Array.from({ length: plan.processes }, () => this.#startProcess());
   }
@@ -83,7 +94,12 @@ export class SimulatedProcesses {
 
   #startProcess(): SimulatedProcess {
     const { clock, random, ledger } = this;
-    const counters = new SimulatedCounterStore(this.#primary, clock, random, this.#plan.rates);
+    const counters = new SimulatedCounterStore(
+      this.#cluster ?? this.#primary,
+      clock,
+      random,
+      this.#plan.rates,
+    );
     const generator = new SequenceGenerator({
       clock,
       counters,
@@ -106,7 +122,7 @@ export class SimulatedProcesses {
     const { faultEveryMs, faultSpacingMs = 0, faults } = this.#plan;
     while (this.#running && faultEveryMs > 0) {
       await this.clock.sleep(faultSpacingMs + this.random.next() * 2 * faultEveryMs);
-      if (this.random.chance(0.5)) this.#primary.replicate();
+      if (this.random.chance(0.5)) for (const node of this.#nodes) node.replicate();
       await this.#break(faults[this.random.below(faults.length)]!);
     }
   }
@@ -123,12 +139,47 @@ export class SimulatedProcesses {
       redis.restart();
     } else if (fault === 'crash') this.#crash(random.below(this.processes.length));
     else if (fault === 'splitBrain') await this.#splitBrain();
+    else if (fault === 'rename') this.#anyNode().rename();
+    else if (fault === 'drain') await this.#drain();
+    else if (fault === 'moveSlot') this.#cluster!.move(this.#anySlot(), this.#anyNode());
+    else if (fault === 'nodeFailOver') this.#cluster!.failOver(this.#anyNode());
+    else if (fault === 'isolatedNode') await this.#isolateNode();
     else {
       const victim = fault === 'redisDown' ? redis : this.ledger;
       victim.up = false;
       await this.clock.sleep(random.next() * 200);
       victim.up = true;
     }
+  }
+
+  get #nodes(): readonly SimulatedRedis[] {
+    return this.#cluster?.nodes ?? [this.#primary];
+  }
+
+  #anyNode(): SimulatedRedis {
+    return this.#nodes[this.random.below(this.#nodes.length)]!;
+  }
+
+  #anySlot(): number {
+    return this.random.below(SimulatedCluster.slots);
+  }
+
+  async #drain(): Promise<void> {
+    const { generator } = this.processes[this.random.below(this.processes.length)]!;
+    const of = groupChat(`g${this.random.below(this.#plan.conversations)}`);
+    await generator.drain(of, { timeoutMs: 500 }).catch(() => undefined);
+  }
+
+  /** A replica takes over from a node, and some processes go on with the old one for a while. */
+  async #isolateNode(): Promise<void> {
+    const cluster = this.#cluster!;
+    const node = this.#anyNode();
+    const slots = [...cluster.owners.keys()].filter((slot) => cluster.owners[slot] === node);
+    const isolated = this.processes.filter(() => this.random.chance(0.5));
+    for (const { counters } of isolated) for (const slot of slots) counters.isolatedOn.set(slot, node);
+    cluster.failOver(node);
+    await this.clock.sleep(this.random.next() * 300);
+    for (const { counters } of isolated) counters.isolatedOn.clear();
   }
 
   #crash(index: number): void {

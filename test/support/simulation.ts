@@ -6,11 +6,13 @@ import type { Clock } from '../../src/core/clock.js';
 import type {
   ConnectionChange,
   CounterStore,
+  DrainReply,
   Epoch,
   ExpiredTake,
   Grant,
   GrantReply,
   GrantResult,
+  History,
   OpenReply,
   OpenTake,
   ReadReply,
@@ -142,25 +144,32 @@ export const noFaults: FaultRates = {
 export class SimulatedRedis {
   static #histories = 0;
   history = SimulatedRedis.#nextHistory();
+  renamedFrom: string | undefined;
   up = true;
   words = new Map<string, number>();
   claims = new KeptClaims(1_000_000);
+  /** Which generation took last in each slot of a cluster. */
+  generations = new Map<number, number>();
   #replica = new Map<string, number>();
+  #replicaGenerations = new Map<number, number>();
   #replicaClaims = new KeptClaims(1_000_000);
 
   replicate(): void {
     this.#replica = new Map(this.words);
+    this.#replicaGenerations = new Map(this.generations);
     this.#replicaClaims = this.claims.clone();
   }
 
   /** The stale replica becomes the primary. */
   failOver(): void {
     this.words = new Map(this.#replica);
+    this.generations = new Map(this.#replicaGenerations);
     this.claims = this.#replicaClaims.clone();
     this.restart();
   }
 
   restart(): void {
+    this.renamedFrom = undefined;
     this.history = SimulatedRedis.#nextHistory();
   }
 
@@ -168,6 +177,7 @@ export class SimulatedRedis {
   split(): SimulatedRedis {
     const other = new SimulatedRedis();
     other.words = new Map(this.#replica);
+    other.generations = new Map(this.#replicaGenerations);
     other.claims = this.#replicaClaims.clone();
     return other;
   }
@@ -177,52 +187,154 @@ export class SimulatedRedis {
     return `h${SimulatedRedis.#histories}`;
   }
 
+  /** Nothing is lost; only the id changes, as when the first replica is attached. */
+  rename(): void {
+    this.renamedFrom = this.history;
+    this.history = SimulatedRedis.#nextHistory();
+  }
+
   flush(): void {
     this.words.clear();
     this.claims.clear();
   }
 }
 
+/** Several primaries that share the slots. */
+export class SimulatedCluster {
+  static readonly slots = 4;
+  /** Who serves each slot. */
+  readonly owners: SimulatedRedis[];
+
+  constructor() {
+    const nodes = [new SimulatedRedis(), new SimulatedRedis()];
+    this.owners = Array.from({ length: SimulatedCluster.slots }, (_, slot) => nodes[slot % nodes.length]!);
+  }
+
+  static slotOf(conversation: string): number {
+    return conversation.charCodeAt(conversation.length - 1) % SimulatedCluster.slots;
+  }
+
+  get nodes(): readonly SimulatedRedis[] {
+    return [...new Set(this.owners)];
+  }
+
+  /** A slot moves to another primary, with its words. */
+  move(slot: number, to: SimulatedRedis): void {
+    const from = this.owners[slot]!;
+    if (from === to) return;
+    for (const [key, word] of from.words) {
+      if (SimulatedCluster.slotOf(key.slice(0, key.indexOf('@'))) !== slot) continue;
+      to.words.set(key, word);
+      from.words.delete(key);
+    }
+    to.generations.set(slot, from.generations.get(slot) ?? 0);
+    from.generations.delete(slot);
+    this.owners[slot] = to;
+  }
+
+  /** A primary is replaced by its stale replica, and may go on where nobody should listen to it. */
+  failOver(node: SimulatedRedis): void {
+    const successor = node.split();
+    for (const [slot, owner] of this.owners.entries()) if (owner === node) this.owners[slot] = successor;
+  }
+}
+
 /** One process' connection to a simulated Redis, with faults on the way. */
 export class SimulatedCounterStore implements CounterStore {
-  readonly traits = { private: false, maxBatch: 1_000 };
+  readonly traits;
   /** Where its connection leads; a split brain leads processes to different ones. */
   redis: SimulatedRedis;
+  /** Old primaries of a cluster that this process still believes in, by the slots that they had. */
+  readonly isolatedOn = new Map<number, SimulatedRedis>();
+  readonly #cluster: SimulatedCluster | undefined;
+  /** The history that this process knew last of each primary, and how it was called before, if that is certain. */
+  readonly #seen = new Map<SimulatedRedis, History>();
   readonly #clock: VirtualClock;
   readonly #random: Random;
   readonly #rates: FaultRates;
   #closed = false;
 
-  constructor(redis: SimulatedRedis, clock: VirtualClock, random: Random, rates: FaultRates) {
-    this.redis = redis;
+  constructor(
+    redis: SimulatedRedis | SimulatedCluster,
+    clock: VirtualClock,
+    random: Random,
+    rates: FaultRates,
+  ) {
+    this.#cluster = redis instanceof SimulatedCluster ? redis : undefined;
+    this.redis = redis instanceof SimulatedCluster ? redis.owners[0]! : redis;
+    this.traits = {
+      private: false,
+      maxBatch: 1_000,
+      slots: this.#cluster === undefined ? 1 : SimulatedCluster.slots,
+    };
     this.#clock = clock;
     this.#random = random;
     this.#rates = rates;
   }
 
-  async history(): Promise<string> {
-    await this.#way();
-    return this.redis.history;
+  slotOf(conversation: string): number {
+    return this.#cluster === undefined ? 0 : SimulatedCluster.slotOf(conversation);
   }
 
+  async history(slot: number): Promise<History> {
+    await this.#way(slot);
+    const redis = this.#at(slot);
+    const { history: id, renamedFrom } = redis;
+    const seen = this.#seen.get(redis);
+    if (seen?.id === id) return seen;
+    const isRenamed = renamedFrom !== undefined && renamedFrom === seen?.id;
+    const history = isRenamed ? { id, renamedFrom } : { id };
+    this.#seen.set(redis, history);
+    return history;
+  }
+
+  async confirms(slot: number, history: string): Promise<boolean> {
+    await this.#way(slot);
+    return !this.isolatedOn.has(slot) && this.#at(slot).history === history;
+  }
+
+  async drain(epoch: Epoch, conversations: readonly string[]): Promise<DrainReply> {
+    const slot = this.slotOf(conversations[0]!);
+    await this.#way(slot);
+    const redis = this.#at(slot);
+    if (epoch.history !== redis.history) return this.#stale(redis);
+    const words = conversations.map((conversation) => {
+      const packed = redis.words.get(wordKey(conversation, epoch));
+      redis.words.delete(wordKey(conversation, epoch));
+      return packed === undefined ? undefined : unpackWord(packed);
+    });
+    await this.#delay();
+    if (this.#random.chance(this.#rates.lostAfter)) throw unavailable('counter_unavailable');
+    return { status: 'done', words };
+  }
+
+  async *idle(): AsyncIterable<readonly string[]> {}
+
   async take(epoch: Epoch, requests: readonly TakeRequest[]): Promise<TakeReply> {
-    await this.#way();
+    const slot = this.slotOf(requests[0]!.conversation);
+    await this.#way(slot);
+    const redis = this.#at(slot);
     if (this.#random.chance(this.#rates.lostBefore)) {
       await this.#delay();
       return { status: 'lost', cause: 'planned' };
     }
-    if (epoch.history !== this.redis.history) return this.#stale();
-    const reply = this.#takeNow(epoch, requests);
+    if (epoch.history !== redis.history) return this.#stale(redis);
+    const newerGeneration = redis.generations.get(slot) ?? 0;
+    if (newerGeneration > epoch.generation) return { status: 'fenced', newerGeneration };
+    if (this.#cluster !== undefined) redis.generations.set(slot, epoch.generation);
+    const reply = this.#takeNow(redis, epoch, requests);
     await this.#delay();
     if (this.#random.chance(this.#rates.lostAfter)) return { status: 'lost', cause: 'planned' };
     return reply;
   }
 
   async grant(epoch: Epoch, grants: readonly Grant[]): Promise<GrantReply> {
-    await this.#way();
-    if (epoch.history !== this.redis.history) return this.#stale();
+    const slot = this.slotOf(grants[0]!.conversation);
+    await this.#way(slot);
+    const redis = this.#at(slot);
+    if (epoch.history !== redis.history) return this.#stale(redis);
     const results = grants.map(
-      (grant): GrantResult => (this.#grantNow(epoch, grant) ? 'granted' : 'refused'),
+      (grant): GrantResult => (this.#grantNow(redis, epoch, grant) ? 'granted' : 'refused'),
     );
     await this.#delay();
     if (this.#random.chance(this.#rates.lostAfter)) return { status: 'lost', cause: 'planned' };
@@ -230,10 +342,12 @@ export class SimulatedCounterStore implements CounterStore {
   }
 
   async read(epoch: Epoch, conversations: readonly string[]): Promise<ReadReply> {
-    await this.#way();
-    if (epoch.history !== this.redis.history) return this.#stale();
+    const slot = this.slotOf(conversations[0]!);
+    await this.#way(slot);
+    const redis = this.#at(slot);
+    if (epoch.history !== redis.history) return this.#stale(redis);
     const results = conversations.map((conversation): ReadResult => {
-      const packed = this.redis.words.get(wordKey(conversation, epoch));
+      const packed = redis.words.get(wordKey(conversation, epoch));
       if (packed === undefined) return { status: 'missing' };
       const word = unpackWord(packed);
       return word === undefined ? { status: 'corrupt', found: String(packed) } : { status: 'present', word };
@@ -302,8 +416,8 @@ export class SimulatedCounterStore implements CounterStore {
     this.#delay = () => new Promise(() => undefined);
   }
 
-  #takeNow(epoch: Epoch, requests: readonly TakeRequest[]): TakeReply {
-    const { words, claims: kept } = this.redis;
+  #takeNow(redis: SimulatedRedis, epoch: Epoch, requests: readonly TakeRequest[]): TakeReply {
+    const { words, claims: kept } = redis;
     const nowMs = this.#clock.monotonicMs();
     const results = requests.map((request): TakeResult => {
       const key = wordKey(request.conversation, epoch);
@@ -327,19 +441,23 @@ export class SimulatedCounterStore implements CounterStore {
     return { status: 'done', results, storeTimeMs: this.#clock.monotonicMs() };
   }
 
-  #grantNow(epoch: Epoch, { conversation, block, mode, expiresAtStoreTimeMs }: Grant): boolean {
+  #grantNow(
+    redis: SimulatedRedis,
+    epoch: Epoch,
+    { conversation, block, mode, expiresAtStoreTimeMs }: Grant,
+  ): boolean {
     const key = wordKey(conversation, epoch);
-    const packed = this.redis.words.get(key);
+    const packed = redis.words.get(key);
     const word = packed === undefined ? undefined : unpackWord(packed)!;
     const size = block.end - block.start;
     if (mode === 'install' && this.#clock.monotonicMs() > expiresAtStoreTimeMs) return false;
     if (mode === 'install' && (word === undefined || word.last + word.remaining < block.start)) {
-      this.redis.words.set(key, packWord({ last: block.start, remaining: size }));
+      redis.words.set(key, packWord({ last: block.start, remaining: size }));
       return true;
     }
     if (word === undefined || word.last + word.remaining !== block.start) return false;
     if (word.remaining + size > maxRemaining) return false;
-    this.redis.words.set(key, packWord({ last: word.last, remaining: word.remaining + size }));
+    redis.words.set(key, packWord({ last: word.last, remaining: word.remaining + size }));
     return true;
   }
 
@@ -348,25 +466,30 @@ export class SimulatedCounterStore implements CounterStore {
     epoch: Epoch,
     run: (kept: KeptClaims, nowMs: number) => T,
   ): Promise<T | { status: 'stale'; history: string }> {
-    await this.#way();
-    if (epoch.history !== this.redis.history) return this.#stale();
+    await this.#way(0);
+    if (epoch.history !== this.redis.history) return this.#stale(this.redis);
     const reply = run(this.redis.claims, this.#clock.monotonicMs());
     await this.#delay();
     if (this.#random.chance(this.#rates.lostAfter)) throw unavailable('counter_unavailable');
     return reply;
   }
 
-  async #way(): Promise<void> {
+  /** Where the slot is for this process. */
+  #at(slot: number): SimulatedRedis {
+    return this.isolatedOn.get(slot) ?? this.#cluster?.owners[slot] ?? this.redis;
+  }
+
+  async #way(slot: number): Promise<void> {
     await this.#delay();
     if (this.#closed) throw new TidemarkError('closed', 'closed');
-    if (!this.redis.up || this.#random.chance(this.#rates.unavailable))
+    if (!this.#at(slot).up || this.#random.chance(this.#rates.unavailable))
       throw unavailable('counter_unavailable');
   }
 
   #delay = (): Promise<void> => this.#clock.sleep(delayMs(this.#random, this.#rates));
 
-  #stale(): { status: 'stale'; history: string } {
-    return { status: 'stale', history: this.redis.history };
+  #stale(redis: SimulatedRedis): { status: 'stale'; history: string } {
+    return { status: 'stale', history: redis.history };
   }
 }
 

@@ -1,0 +1,185 @@
+import { backoffMs } from './backoff.js';
+import { type Clock, sleep } from './clock.js';
+import type { CounterStore, Epoch } from './counter-store.js';
+import type { EpochCalls } from './epoch-calls.js';
+import type { Epochs } from './epochs.js';
+import type { EventListener } from './events.js';
+import type { Ledger, RemovableWord } from './ledger.js';
+import { groupBy, groupBySlot } from './slots.js';
+
+/** Conversations that are drained at once. */
+const batchSize = 250;
+/** How often one that cannot be drained now is tried. */
+const maxTries = 8;
+/** Delay before the next try: doubles from the first to the second, in milliseconds. */
+const firstRetryMs = 10;
+const maxRetryMs = 500;
+
+/** What became of conversations that were to be drained. */
+export interface DrainReport {
+  /** Conversations whose unused numbers went back to the ledger. */
+  readonly conversations: number;
+  /** How many numbers that were. */
+  readonly numbers: number;
+  /** Conversations that could not be drained now: a block of theirs is just being granted. Try again. */
+  readonly busy: readonly string[];
+}
+
+/** A word that is there, and where. */
+interface Found extends RemovableWord {
+  readonly epoch: Epoch;
+}
+
+/**
+ * Hands unused numbers back: words are removed, and the ledger goes on right behind their last numbers.
+ *
+ * In between the conversation is held: whoever finds its word gone hears `busy` and looks again. So takes go on, and
+ * neither a gap nor a number comes twice (I14). If the process dies in between, the next take is a takeover, with a gap.
+ */
+export class Draining {
+  readonly #counters: CounterStore;
+  readonly #ledger: Ledger;
+  readonly #clock: Clock;
+  readonly #epochs: Epochs;
+  readonly #calls: EpochCalls;
+  readonly #emit: EventListener;
+
+  constructor(parts: {
+    counters: CounterStore;
+    ledger: Ledger;
+    clock: Clock;
+    epochs: Epochs;
+    calls: EpochCalls;
+    emit: EventListener;
+  }) {
+    this.#counters = parts.counters;
+    this.#ledger = parts.ledger;
+    this.#clock = parts.clock;
+    this.#epochs = parts.epochs;
+    this.#calls = parts.calls;
+    this.#emit = parts.emit;
+  }
+
+  /** Drains every conversation of a type, or of all, that has a block. */
+  async drainAll(
+    type: string | undefined,
+    onProgress: ((report: DrainReport) => void) | undefined,
+    isOver: () => boolean,
+  ): Promise<DrainReport> {
+    let total: DrainReport = { conversations: 0, numbers: 0, busy: [] };
+    let after: string | undefined;
+    while (!isOver()) {
+      const entries = await this.#ledger.list(type, { after, limit: batchSize });
+      if (entries.length === 0) break;
+      const outstanding = entries.filter(({ ceiling, floor }) => ceiling > floor);
+      const report = await this.drainEach(
+        outstanding.map(({ conversation }) => conversation),
+        isOver,
+      );
+      total = sumOf(total, report);
+      onProgress?.(total);
+      after = entries.at(-1)!.conversation;
+    }
+    return total;
+  }
+
+  /** Drains conversations, each as soon as it can be. */
+  async drainEach(conversations: readonly string[], isOver: () => boolean): Promise<DrainReport> {
+    let total: DrainReport = { conversations: 0, numbers: 0, busy: conversations };
+    for (let tries = 0; total.busy.length > 0 && tries < maxTries && !isOver(); tries += 1) {
+      if (tries > 0) await sleep(this.#clock, backoffMs(tries - 1, firstRetryMs, maxRetryMs));
+      // Returns when the epochs are known.
+      const parts = groupBySlot(this.#counters, total.busy, (conversation) => conversation);
+      await Promise.all(parts.map(([first]) => this.#calls.run(first!, isOver, async () => true)));
+      const report = await this.drain(total.busy, 0);
+      total = { ...sumOf(total, report), busy: report.busy };
+    }
+    return total;
+  }
+
+  /** With counters that end with the process: hands everything back. */
+  async drainStore(epoch: Epoch): Promise<void> {
+    const { signal } = new AbortController();
+    for await (const conversations of this.#counters.idle(0, epoch, 0, signal))
+      await this.drain(conversations, 0);
+  }
+
+  /**
+   * Drains conversations, at most as many as one call to the counter store may name.
+   *
+   * @param idleMs - words that were touched less than this ago stay; 0 drains all
+   * @throws TidemarkError what the stores throw; what was removed by then and not handed back leaves a gap
+   */
+  async drain(conversations: readonly string[], idleMs: number): Promise<DrainReport> {
+    const found = await this.#read(conversations);
+    const held = this.#counters.traits.private ? found : await this.#hold(found);
+    const removed = await this.#remove(held, idleMs);
+    const handedBack = await this.#handBack(removed);
+    const numbers = handedBack.reduce((sum, { word }) => sum + word.remaining, 0);
+    if (handedBack.length > 0) this.#emit({ type: 'drained', conversations: handedBack.length, numbers });
+    const isHeld = new Set(held);
+    const busy = found.filter((word) => !isHeld.has(word)).map(({ conversation }) => conversation);
+    return { conversations: handedBack.length, numbers, busy };
+  }
+
+  /** Words of slots whose epoch is not known are left alone: nothing could be said of them. */
+  async #read(conversations: readonly string[]): Promise<readonly Found[]> {
+    const parts = groupBySlot(this.#counters, conversations, (conversation) => conversation);
+    const found = parts.map(async (part): Promise<readonly Found[]> => {
+      const slot = this.#counters.slotOf(part[0]!);
+      const epoch = this.#epochs.of(slot);
+      if (epoch === undefined) return [];
+      const reply = await this.#counters.read(epoch, part);
+      if (reply.status === 'stale') this.#epochs.stale(slot, epoch);
+      if (reply.status !== 'done') return [];
+      return reply.results.flatMap((result, index) => {
+        if (result.status !== 'present') return [];
+        return [{ conversation: part[index]!, word: result.word, epoch }];
+      });
+    });
+    return (await Promise.all(found)).flat();
+  }
+
+  async #hold(found: readonly Found[]): Promise<readonly Found[]> {
+    const held = ofEachGeneration(found).map(async (words) => {
+      const isHeld = await this.#ledger.hold(words[0]!.epoch.generation, words);
+      return words.filter((_, index) => isHeld[index]);
+    });
+    return (await Promise.all(held)).flat();
+  }
+
+  async #remove(held: readonly Found[], idleMs: number): Promise<readonly Found[]> {
+    const parts = groupBySlot(this.#counters, held, ({ conversation }) => conversation);
+    const removed = parts.map(async (part): Promise<readonly Found[]> => {
+      const { epoch } = part[0]!;
+      const names = part.map(({ conversation }) => conversation);
+      const reply = await this.#counters.drain(epoch, names, idleMs);
+      if (reply.status === 'stale') this.#epochs.stale(this.#counters.slotOf(names[0]!), epoch);
+      if (reply.status !== 'done') return [];
+      return reply.words.flatMap((word, index) => {
+        return word === undefined ? [] : [{ conversation: names[index]!, word, epoch }];
+      });
+    });
+    return (await Promise.all(removed)).flat();
+  }
+
+  async #handBack(removed: readonly Found[]): Promise<readonly Found[]> {
+    const handedBack = ofEachGeneration(removed).map(async (words) => {
+      const isDone = await this.#ledger.handBack(words[0]!.epoch.generation, words);
+      return words.filter((_, index) => isDone[index]);
+    });
+    return (await Promise.all(handedBack)).flat();
+  }
+}
+
+function sumOf(a: DrainReport, b: DrainReport): DrainReport {
+  return {
+    conversations: a.conversations + b.conversations,
+    numbers: a.numbers + b.numbers,
+    busy: [...a.busy, ...b.busy],
+  };
+}
+
+function ofEachGeneration(words: readonly Found[]): readonly (readonly Found[])[] {
+  return groupBy(words, ({ epoch }) => epoch.generation);
+}
