@@ -50,7 +50,7 @@ export function describeModel(run: LedgerRun): void {
             return { conversation, word: { last: ceiling - remaining, remaining } };
           });
           const of = known[0]?.generation ?? generation;
-          await Promise.all([model.handBack(of, words), run.ledger.handBack(of, words)]);
+          expect(await run.ledger.handBack(of, words), where).toEqual(await model.handBack(of, words));
         } else if (turn === 2) {
           const marks = some.map((conversation) => ({ conversation, completeUpTo: random(round + 1) }));
           await Promise.all([model.raiseCompleteMarks(marks), run.ledger.raiseCompleteMarks(marks)]);
@@ -84,7 +84,10 @@ export function describeClosing(run: LedgerRun): void {
           const calls = {
             registerHistory: () => ledger.registerHistory('history-closed'),
             reserve: () => ledger.reserve([ask('group:closing', 1, [10, 0])]),
+            generationsOf: () => ledger.generationsOf('history-closed'),
+            keepAlive: () => ledger.keepAlive(1),
             recordGaps: () => ledger.recordGaps([gap('group:closing', 1, 2)]),
+            hold: () => ledger.hold(1, [{ conversation: 'group:closing', word: { last: 1, remaining: 9 } }]),
             handBack: () =>
               ledger.handBack(1, [{ conversation: 'group:closing', word: { last: 1, remaining: 9 } }]),
             load: () => ledger.load(['group:closing']),

@@ -12,47 +12,6 @@ function longestKey(fill: string): string {
   return `private:${id}:${id}`;
 }
 
-export function describeGenerations(run: LedgerRun): void {
-  describe('generations', () => {
-    run.test('the same history has the same generation', async () => {
-      const first = await run.ledger.registerHistory('history-same');
-      expect(Number.isSafeInteger(first) && first >= 1).toBe(true);
-      expect(await run.ledger.registerHistory('history-same')).toBe(first);
-    });
-
-    run.test('a history that was never met gets a higher generation', async () => {
-      const seen: number[] = [];
-      for (const n of [1, 2, 3, 4]) seen.push(await run.ledger.registerHistory(`history-rising-${n}`));
-      expect([...seen].sort((a, b) => a - b)).toEqual(seen);
-      expect(new Set(seen).size).toBe(4);
-      // An older history that is met again keeps its place.
-      expect(await run.ledger.registerHistory('history-rising-1')).toBe(seen[0]);
-    });
-
-    run.test('histories are told apart byte by byte', async () => {
-      const histories = ['abcdef', 'ABCDEF', 'abcdef ', 'é', 'e\u0301'].map((text) => `exact-${text}`);
-      const generations = await Promise.all(histories.map((history) => run.ledger.registerHistory(history)));
-      expect(new Set(generations).size).toBe(histories.length);
-    });
-
-    run.test('20 callers that register one history at once agree', async () => {
-      const generations = await Promise.all(
-        Array.from({ length: 20 }, () => run.ledger.registerHistory('history-race')),
-      );
-      expect(new Set(generations).size).toBe(1);
-    });
-
-    run.test('20 histories registered at once get 20 generations', async () => {
-      const histories = Array.from({ length: 20 }, (_, n) => `history-many-${n}`);
-      const generations = await Promise.all(histories.map((history) => run.ledger.registerHistory(history)));
-      expect(new Set(generations).size).toBe(20);
-      expect(await Promise.all(histories.map((history) => run.ledger.registerHistory(history)))).toEqual(
-        generations,
-      );
-    });
-  });
-}
-
 export function describeKeys(run: LedgerRun): void {
   describe('keys', () => {
     run.test('conversations are told apart byte by byte', async () => {
@@ -217,97 +176,6 @@ export function describeGaps(run: LedgerRun): void {
   });
 }
 
-export function describeHandBack(run: LedgerRun): void {
-  const word = (last: number, remaining: number) => ({ last, remaining });
-
-  describe('handing back', () => {
-    run.test(
-      'the unused rest of a block is handed back, and the next generation goes on without a gap',
-      async () => {
-        const [a, b] = [run.fresh(), run.fresh()];
-        await run.ledger.reserve([ask(a, 1), ask(b, 1)]);
-        await run.ledger.handBack(1, [
-          { conversation: a, word: word(4, 6) },
-          { conversation: b, word: word(0, 10) },
-        ]);
-        expect(await run.marks(a)).toEqual([4, 4, 1]);
-        expect(await run.marks(b)).toEqual([0, 0, 1]);
-        expect(await run.one(ask(a, 2))).toMatchObject({
-          kind: 'takeover',
-          block: { start: 4 },
-          gap: undefined,
-        });
-        expect(await run.one(ask(b, 2))).toMatchObject({
-          kind: 'takeover',
-          block: { start: 0 },
-          gap: undefined,
-        });
-        expect(await run.gapsOf(a)).toEqual([]);
-      },
-    );
-
-    run.test('after it the same generation need not wait for an install', async () => {
-      const c = run.fresh();
-      await run.one(ask(c, 1));
-      await run.ledger.handBack(1, [{ conversation: c, word: word(3, 7) }]);
-      expect(await run.one(ask(c, 1))).toMatchObject({
-        kind: 'takeover',
-        block: { start: 3 },
-        gap: undefined,
-      });
-    });
-
-    run.test('a word of another generation hands nothing back', async () => {
-      const c = run.fresh();
-      await run.one(ask(c, 2));
-      await run.ledger.handBack(1, [{ conversation: c, word: word(4, 6) }]);
-      await run.ledger.handBack(3, [{ conversation: c, word: word(4, 6) }]);
-      expect(await run.marks(c)).toEqual([10, 0, 2]);
-    });
-
-    run.test("a word whose ceiling is not the entry's hands nothing back", async () => {
-      const c = run.fresh();
-      await run.one(ask(c, 1));
-      for (const [last, remaining] of [
-        [4, 5],
-        [4, 7],
-        [9, 0],
-        [11, 0],
-      ] as const) {
-        await run.ledger.handBack(1, [{ conversation: c, word: word(last, remaining) }]);
-        expect(await run.marks(c)).toEqual([10, 0, 1]);
-      }
-    });
-
-    run.test('a word that was used up only raises the floor', async () => {
-      const c = run.fresh();
-      await run.one(ask(c, 1));
-      await run.ledger.handBack(1, [{ conversation: c, word: word(10, 0) }]);
-      expect(await run.marks(c)).toEqual([10, 10, 1]);
-    });
-
-    run.test('conversations that the ledger does not know are passed over', async () => {
-      const [known, unknown] = [run.fresh(), run.fresh()];
-      await run.one(ask(known, 1));
-      await run.ledger.handBack(1, [
-        { conversation: unknown, word: word(4, 6) },
-        { conversation: known, word: word(4, 6) },
-      ]);
-      expect(await run.marks(known)).toEqual([4, 4, 1]);
-      expect(await run.marks(unknown)).toBeUndefined();
-    });
-
-    run.test('500 at once, twice: the second time changes nothing', async () => {
-      const all = Array.from({ length: 500 }, () => run.fresh('back'));
-      await run.ledger.reserve(all.map((c) => ask(c, 1)));
-      const words = all.map((conversation, n) => ({ conversation, word: word(n % 11, 10 - (n % 11)) }));
-      await run.ledger.handBack(1, words);
-      await run.ledger.handBack(1, words);
-      expect((await run.ledger.load(all)).map((entry) => entry?.ceiling)).toEqual(all.map((_, n) => n % 11));
-    });
-  });
-}
-
 export function describeListing(run: LedgerRun): void {
   const page = async (type: string, after: string | undefined, limit: number) =>
     (await run.ledger.list(type, { after, limit })).map((entry) => entry.conversation);
@@ -344,6 +212,28 @@ export function describeListing(run: LedgerRun): void {
       },
     );
 
+    run.test('pages of all types, in order of key bytes', async () => {
+      await run.another(async (ledger) => {
+        const keys = ['b:1', 'a:z', 'a:10', 'a-b:c', 'z:é', 'z:😀', 'z:ａ', 'private:x:y', 'group:g'];
+        await ledger.reserve(keys.map((key, n) => ask(key, 1, undefined, n + 1)));
+        await ledger.registerHistory('history-beside-entries');
+        await ledger.recordGaps([gap('a:gap', 1, 2)]);
+        await ledger.raiseCompleteMarks([{ conversation: 'a:mark', completeUpTo: 1 }]);
+        const expected = [...keys].sort(compareUtf8);
+        for (const limit of [1, 4, 100]) {
+          const found: string[] = [];
+          for (let after: string | undefined; ; after = found.at(-1)) {
+            const some = await ledger.list(undefined, { after, limit });
+            found.push(...some.map(({ conversation }) => conversation));
+            if (some.length < limit) break;
+          }
+          expect(found).toEqual(expected);
+        }
+        const behind = await ledger.list(undefined, { after: 'b', limit: 2 });
+        expect(behind.map(({ ceiling }) => ceiling)).toEqual([1, 9]);
+      });
+    });
+
     run.test('a page begins behind any key, there or not, even one of another type', async () => {
       const keys = ['pg:b', 'pg:d', 'pg:f'];
       await run.ledger.reserve(keys.map((key) => ask(key, 1)));
@@ -371,6 +261,7 @@ export function describeListing(run: LedgerRun): void {
         generation: 3,
         blockSize: 25,
         reservedAtMs: expect.any(Number),
+        heldUntilMs: 0,
       });
       expect(await run.entry('whole:one')).toEqual(listed);
     });

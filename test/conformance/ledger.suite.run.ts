@@ -81,11 +81,11 @@ export class LedgerRun {
     await this.#fixture?.stop();
   }
 
-  /** A second ledger, for tests that close it. */
-  async another<T>(use: (ledger: Ledger) => Promise<T>): Promise<T> {
+  /** A second ledger, for tests that close it or need one that is new, and how time passes there. */
+  async another<T>(use: (ledger: Ledger, pass: (ms: number) => Promise<void>) => Promise<T>): Promise<T> {
     const fixture = await this.#suite.create();
     try {
-      return await use(fixture.ledger);
+      return await use(fixture.ledger, (ms) => pass(fixture, ms));
     } finally {
       await fixture.stop();
     }
@@ -109,8 +109,7 @@ export class LedgerRun {
   }
 
   async pass(ms: number): Promise<void> {
-    if (this.#fixture!.advanceClock) await this.#fixture!.advanceClock(ms);
-    else await new Promise((resolve) => setTimeout(resolve, ms));
+    await pass(this.#fixture!, ms);
   }
 
   async one(request: ReserveRequest): Promise<ReserveOutcome> {
@@ -135,4 +134,9 @@ export class LedgerRun {
     const gaps = await this.ledger.gaps(conversation, { ...everything, ...range });
     return gaps.map(({ first, last, reason }) => [first, last, reason]);
   }
+}
+
+async function pass(fixture: LedgerFixture, ms: number): Promise<void> {
+  if (fixture.advanceClock) await fixture.advanceClock(ms);
+  else await new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -1,13 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describeHandBack, describeHold } from './ledger.suite.draining.js';
+import { describeGenerations, describeKeepAlive, describeRenames } from './ledger.suite.generations.js';
 import { describeCompleteMarks } from './ledger.suite.marks.js';
 import { describeClosing, describeModel } from './ledger.suite.model.js';
-import {
-  describeGaps,
-  describeGenerations,
-  describeHandBack,
-  describeKeys,
-  describeListing,
-} from './ledger.suite.reading.js';
+import { describeGaps, describeKeys, describeListing } from './ledger.suite.reading.js';
 import { describeBatches, describeDecisions } from './ledger.suite.reserving.js';
 import { LedgerRun, type LedgerSuite } from './ledger.suite.run.js';
 
@@ -25,12 +21,15 @@ export function runLedgerSuite(suite: LedgerSuite): void {
     afterAll(() => run.stop(), 60_000);
 
     describeGenerations(run);
+    describeRenames(run);
+    describeKeepAlive(run);
     describeDecisions(run);
     describeBatches(run);
     describeKeys(run);
     describeGaps(run);
     describeCompleteMarks(run);
     describeHandBack(run);
+    describeHold(run);
     describeListing(run);
     describeModel(run);
     describeClosing(run);

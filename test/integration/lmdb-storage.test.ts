@@ -9,6 +9,7 @@ import {
   encodeMark,
   entryKey,
   gapKey,
+  historyKey,
   lastGenerationKey,
   markKey,
   ownerKey,
@@ -181,33 +182,50 @@ describe('the storage of an embedded ledger', () => {
     await expect(LmdbLedger.open({ folder })).rejects.toMatchObject({ code: 'ledger_corrupt' });
   });
 
-  it('a ledger of version 1 is upgraded when it is opened, and keeps what it holds', async () => {
-    let ledger = await LmdbLedger.open({ folder });
-    expect(await ledger.registerHistory('old')).toBe(1);
-    await ledger.reserve([request('group:old')]);
-    await ledger.recordGaps([
-      { conversation: 'group:old', first: 1, last: 2, reason: 'abandoned', generation: 1 },
-    ]);
-    const held = async () => [
-      await ledger.load(['group:old']),
-      await ledger.list('group', { after: undefined, limit: 10 }),
-      await ledger.gaps('group:old', everything),
-      await ledger.registerHistory('old'),
-      await ledger.completeMarks(['group:old']),
-    ];
-    const before = await held();
-    await ledger.close();
-    // That is all that version 1 wrote otherwise.
-    await tamper((store) => store.putSync(schemaKey, Buffer.from('1')));
-    ledger = await LmdbLedger.open({ folder });
-    expect(await held()).toEqual(before);
-    await ledger.raiseCompleteMarks([{ conversation: 'group:old', completeUpTo: 2 }]);
-    await ledger.close();
-    await tamper((store) => expect(store.get(schemaKey)?.toString()).toBe(String(schemaVersion)));
-    ledger = await LmdbLedger.open({ folder });
-    expect(await ledger.completeMarks(['group:old'])).toEqual([2]);
-    await ledger.close();
-  });
+  it.each(['1', '2'])(
+    'a ledger of version %s is upgraded when it is opened, and keeps what it holds',
+    async (old) => {
+      let ledger = await LmdbLedger.open({ folder });
+      expect(await ledger.registerHistory('old')).toBe(1);
+      await ledger.reserve([request('group:old')]);
+      await ledger.recordGaps([
+        { conversation: 'group:old', first: 1, last: 2, reason: 'abandoned', generation: 1 },
+      ]);
+      const held = async () => [
+        await ledger.load(['group:old']),
+        await ledger.list('group', { after: undefined, limit: 10 }),
+        await ledger.gaps('group:old', everything),
+        await ledger.registerHistory('old'),
+        await ledger.completeMarks(['group:old']),
+      ];
+      const before = await held();
+      await ledger.close();
+      // That is all that older versions wrote otherwise: the bytes of their rows are as follows.
+      await tamper((store) => {
+        expect(store.get(entryKey('group:old'))).toHaveLength(31);
+        expect(store.get(historyKey('old'))).toHaveLength(10);
+        store.putSync(schemaKey, Buffer.from(old));
+      });
+      ledger = await LmdbLedger.open({ folder });
+      expect(await held()).toEqual(before);
+      await ledger.raiseCompleteMarks([{ conversation: 'group:old', completeUpTo: 2 }]);
+      expect(await ledger.hold(1, [{ conversation: 'group:old', word: { last: 3, remaining: 7 } }])).toEqual([
+        true,
+      ]);
+      expect(await ledger.registerHistory('other')).toBe(2);
+      expect(await ledger.registerHistory('old', { atLeast: 2 })).toBe(3);
+      const [heldNow] = await ledger.load(['group:old']);
+      await ledger.close();
+      await tamper((store) => expect(store.get(schemaKey)?.toString()).toBe(String(schemaVersion)));
+      ledger = await LmdbLedger.open({ folder });
+      expect(await ledger.completeMarks(['group:old'])).toEqual([2]);
+      expect(await ledger.load(['group:old'])).toEqual([heldNow]);
+      expect(heldNow!.heldUntilMs).toBeGreaterThan(0);
+      expect(await ledger.generationsOf('old')).toEqual([1, 3]);
+      expect((await ledger.keepAlive(1)).newest).toBe(3);
+      await ledger.close();
+    },
+  );
 
   it('a ledger of version 1 that another process has is not upgraded under it', async () => {
     const owner = await LmdbLedger.open({ folder });
@@ -260,7 +278,9 @@ describe('the storage of an embedded ledger', () => {
     const outcomes = await ledger.reserve(conversations.map((conversation) => request(conversation, 2)));
     expect(outcomes.map((outcome) => outcome.status)).toEqual([...damaged.map(() => 'corrupt'), 'reserved']);
     expect(outcomes[2]).toMatchObject({ found: expect.stringContaining('checksum') });
-    await ledger.handBack(1, [{ conversation: 'group:bit', word: { last: 5, remaining: 5 } }]);
+    const words = [{ conversation: 'group:bit', word: { last: 5, remaining: 5 } }];
+    expect(await ledger.hold(1, words)).toEqual([false]);
+    expect(await ledger.handBack(1, words)).toEqual([false]);
     const corrupt = { code: 'ledger_corrupt', conversation: 'group:bit' };
     await expect(ledger.load(['group:sound', 'group:bit'])).rejects.toMatchObject(corrupt);
     await expect(ledger.list('group', { after: undefined, limit: 10 })).rejects.toMatchObject(corrupt);

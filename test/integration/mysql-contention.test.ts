@@ -73,7 +73,7 @@ it('many calls of one ledger extend the same rows at once: every block is given 
   await ledgers[0]!.reserve(keys.map((key) => ask(key)));
   const kinds = new Map<string, number>();
   const calls = Array.from({ length: 60 }, async (_, call) => {
-    const outcomes = await ledgers[call % 2]!.reserve(keys.map((key) => ask(key, [10, 0])));
+    const outcomes = await ledgers[call % 2]!.reserve(keys.map((key) => ask(key, [9, 1])));
     for (const outcome of outcomes) {
       expect(outcome).toMatchObject({ status: 'reserved', block: { start: 10, end: 20 } });
       kinds.set(kindOf(outcome), (kinds.get(kindOf(outcome)) ?? 0) + 1);

@@ -238,11 +238,11 @@ it('a lost reply to COMMIT is not an outcome: the caller asks again and adopts w
   const url = new URL(direct);
   url.port = String(proxy.port);
   const ledger = new MySqlLedger(url.href);
-  const error = await errorOf(ledger.reserve([ask('group:a', [10, 0])]));
+  const error = await errorOf(ledger.reserve([ask('group:a', [9, 1])]));
   expect([error.code, error.retryable, proxy.lost()]).toEqual(['ledger_unavailable', true, 1]);
   // The server had committed; the retry is not a second block.
   expect(await sql(direct, 'SELECT ceiling FROM tidemark_ledger')).toEqual([{ ceiling: 20 }]);
-  expect(await ledger.reserve([ask('group:a', [10, 0])])).toMatchObject([
+  expect(await ledger.reserve([ask('group:a', [9, 1])])).toMatchObject([
     { kind: 'adopted', block: { start: 10, end: 20 } },
   ]);
   await Promise.all([ledger.close(), first.close()]);

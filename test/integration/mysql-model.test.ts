@@ -175,8 +175,7 @@ class Comparison {
       .filter(({ ceiling }) => ceiling >= remaining)
       .map(({ conversation, ceiling }) => ({ conversation, word: { last: ceiling - remaining, remaining } }));
     const generation = newest ? this.#generation : this.#generation - 1;
-    await this.#model.handBack(generation, words);
-    await ledger.handBack(generation, words);
+    expect(await ledger.handBack(generation, words)).toEqual(await this.#model.handBack(generation, words));
   }
 
   async #raise(to: readonly (number | undefined)[]): Promise<void> {

@@ -11,9 +11,9 @@ import { ask, errorOf, kindOf, sql, withConnection } from './mysql-support.js';
 
 const processCount = 20;
 /** The version that the migrations lead to, and the rows of `tidemark_schema` then. */
-const newest = 2;
-const allVersions = [{ version: 1 }, { version: 2 }];
-const versionIs1 = 'INSERT INTO tidemark_schema VALUES (1, 0)';
+const newest = 3;
+const allVersions = [{ version: 1 }, { version: 2 }, { version: 3 }];
+const versionIs = (version: number) => `INSERT INTO tidemark_schema VALUES (${version}, 0)`;
 /** The tables of version 1, without that of the versions. */
 const oldTables = ['tidemark_ledger', 'tidemark_gaps', 'tidemark_generations'];
 
@@ -33,13 +33,14 @@ async function statementsOf(version: number): Promise<string[]> {
     .filter((statement) => statement.trim() !== '');
 }
 
-/** A database as the first version of Tidemark left it: a history, an entry and a gap. */
-async function databaseOfVersion1(): Promise<string> {
+/** A database as an older version of Tidemark left it: a history, an entry and a gap. */
+async function databaseOf(version: 1 | 2): Promise<string> {
   const url = await server.createDatabase();
   await sql(
     url,
     ...(await statementsOf(1)),
-    versionIs1,
+    versionIs(1),
+    ...(version === 2 ? [...(await statementsOf(2)), versionIs(2)] : []),
     "INSERT INTO tidemark_generations VALUES (1, 'old', 0)",
     "INSERT INTO tidemark_ledger VALUES ('group:old', 10, 0, 1, 10, 0, 0)",
     "INSERT INTO tidemark_gaps VALUES ('group:old', 1, 2, 'abandoned', 1, 0)",
@@ -96,26 +97,36 @@ it('migrate says from which version to which, and does nothing the second time',
   expect(await migrate(url)).toEqual({ from: newest, to: newest });
 });
 
-it('10 processes that find version 1 at once migrate it once, and its rows stay', async () => {
-  const url = await databaseOfVersion1();
-  const rows = async () =>
-    Promise.all(oldTables.map((table) => sql(url, `SELECT * FROM ${table} ORDER BY 1, 2`)));
-  const before = await rows();
-  const results = await Promise.all(Array.from({ length: 10 }, () => migrate(url)));
-  expect(results.filter(({ from }) => from === 1)).toHaveLength(1);
-  expect(results.filter(({ from }) => from === newest)).toHaveLength(9);
-  expect(results.every(({ to }) => to === newest)).toBe(true);
-  expect(await rows()).toEqual(before);
-  expect(await sql(url, 'SELECT version FROM tidemark_schema ORDER BY version')).toEqual(allVersions);
-});
+it.each([1, 2] as const)(
+  '10 processes that find version %i at once migrate it once, and its rows stay',
+  async (old) => {
+    const url = await databaseOf(old);
+    const rows = async () =>
+      Promise.all(oldTables.map((table) => sql(url, `SELECT * FROM ${table} ORDER BY 1, 2`)));
+    const before = await rows();
+    // Columns that are new.
+    Object.assign(before[0]![0]!, { held_until_ms: 0 });
+    Object.assign(before[2]![0]!, { seen_at_ms: 0 });
+    const results = await Promise.all(Array.from({ length: 10 }, () => migrate(url)));
+    expect(results.filter(({ from }) => from === old)).toHaveLength(1);
+    expect(results.filter(({ from }) => from === newest)).toHaveLength(9);
+    expect(results.every(({ to }) => to === newest)).toBe(true);
+    expect(await rows()).toEqual(before);
+    expect(await sql(url, 'SELECT version FROM tidemark_schema ORDER BY version')).toEqual(allVersions);
+  },
+);
 
 it('a ledger that finds version 1 migrates it, goes on with its rows, and keeps complete marks', async () => {
-  const url = await databaseOfVersion1();
+  const url = await databaseOf(1);
   const ledger = new MySqlLedger(url);
   expect(await ledger.completeMarks(['group:old'])).toEqual([undefined]);
   await ledger.raiseCompleteMarks([{ conversation: 'group:old', completeUpTo: 7 }]);
   expect(await ledger.completeMarks(['group:old'])).toEqual([7]);
   expect(await ledger.registerHistory('old')).toBe(1);
+  expect(await ledger.registerHistory('other')).toBe(2);
+  expect(await ledger.registerHistory('old', { atLeast: 2 })).toBe(3);
+  expect(await ledger.registerHistory('new', { renamedFrom: 'old', onlyIfNewest: true })).toBe(1);
+  expect((await ledger.keepAlive(1)).newest).toBe(3);
   expect(await ledger.reserve([ask('group:old', [10, 0])])).toMatchObject([
     { kind: 'extended', block: { start: 10, end: 20 } },
   ]);
@@ -126,7 +137,7 @@ it('a ledger that finds version 1 migrates it, goes on with its rows, and keeps 
 });
 
 it('with migrate: false a database of version 1 is refused by name, and not touched', async () => {
-  const url = await databaseOfVersion1();
+  const url = await databaseOf(1);
   const ledger = new MySqlLedger({ url, migrate: false });
   const error = await errorOf(ledger.load(['group:old']));
   expect(error.code).toBe('schema_missing');
@@ -156,19 +167,18 @@ it('stores conversations and histories as bytes', async () => {
 });
 
 it('finishes a migration that a crash left half done', async () => {
-  const [first, second] = [await statementsOf(1), await statementsOf(2)];
-  expect([first.length, second.length]).toEqual([4, 2]);
-  const halves = [
-    ...first.map((_, index) => first.slice(0, index + 1)),
-    [...first, versionIs1],
-    ...second.map((_, index) => [...first, versionIs1, ...second.slice(0, index + 1)]),
-  ];
-  for (const done of halves) {
+  const files = [await statementsOf(1), await statementsOf(2), await statementsOf(3)];
+  expect(files.map((statements) => statements.length)).toEqual([4, 2, 9]);
+  const all = files.flatMap((statements, index) => [...statements, versionIs(index + 1)]);
+  for (const done of all.slice(0, -1).map((_, index) => all.slice(0, index + 1))) {
     const url = await server.createDatabase();
     await sql(url, ...done);
     const ledger = new MySqlLedger(url);
     expect(kindOf((await ledger.reserve([ask('group:a')]))[0])).toBe('new');
     expect(await ledger.registerHistory('h')).toBe(1);
+    expect(await ledger.registerHistory('h', { atLeast: await ledger.registerHistory('i') })).toBe(3);
+    expect(await ledger.registerHistory('new', { renamedFrom: 'h' })).toBe(1);
+    expect(await ledger.generationsOf('new')).toEqual([1, 3]);
     await ledger.raiseCompleteMarks([{ conversation: 'group:a', completeUpTo: 1 }]);
     await ledger.close();
     expect(await migrate(url)).toEqual({ from: newest, to: newest });

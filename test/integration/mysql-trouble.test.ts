@@ -30,9 +30,9 @@ async function using<T>(
 }
 
 describe('users', () => {
-  async function withUser(name: string, grants: string, limits = ''): Promise<string> {
+  async function withUser(name: string, grants: string, limits = '', hasTables = true): Promise<string> {
     const url = await server.createDatabase();
-    await migrate(url);
+    if (hasTables) await migrate(url);
     const database = new URL(url).pathname.slice(1);
     await sql(
       url,
@@ -56,6 +56,14 @@ describe('users', () => {
     });
   });
 
+  it('CREATE and ALTER beside them are all that migrating needs', async () => {
+    const url = await withUser('migrator', 'SELECT, INSERT, UPDATE, CREATE, ALTER', '', false);
+    expect(await migrate(url)).toMatchObject({ from: 0 });
+    await using(url, async (ledger) => {
+      expect((await ledger.reserve([ask('group:a')])).map(kindOf)).toEqual(['new']);
+    });
+  });
+
   it('SELECT, INSERT and UPDATE are all that a migrated ledger needs', async () => {
     const url = await withUser('writer', 'SELECT, INSERT, UPDATE');
     await using(url, async (ledger) => {
@@ -65,7 +73,11 @@ describe('users', () => {
       await ledger.recordGaps([
         { conversation: 'group:a', first: 1, last: 2, reason: 'abandoned', generation: 1 },
       ]);
-      await ledger.handBack(1, [{ conversation: 'group:a', word: { last: 15, remaining: 5 } }]);
+      expect(await ledger.registerHistory('renamed', { renamedFrom: 'h', onlyIfNewest: true })).toBe(1);
+      expect(await ledger.keepAlive(1)).toMatchObject({ newest: 1 });
+      const words = [{ conversation: 'group:a', word: { last: 15, remaining: 5 } }];
+      expect(await ledger.hold(1, words)).toEqual([true]);
+      expect(await ledger.handBack(1, words)).toEqual([true]);
       expect((await ledger.load(['group:a']))[0]).toMatchObject({ ceiling: 15, floor: 15 });
       for (const completeUpTo of [4, 9]) {
         await ledger.raiseCompleteMarks([{ conversation: 'group:a', completeUpTo }]);
@@ -154,7 +166,7 @@ it('at most 1,000 calls wait for a connection; one more is refused at once', asy
 });
 
 describe('corrupt rows', () => {
-  const rows: [what: string, values: string][] = [
+  const rows: [what: string, values: string, heldUntilMs?: number][] = [
     ['a floor above the ceiling', '10, 11, 1, 10, 0'],
     ['a negative ceiling', '-1, -1, 1, 10, 0'],
     ['a negative floor', '10, -5, 1, 10, 0'],
@@ -162,37 +174,43 @@ describe('corrupt rows', () => {
     ['a ceiling above 2^53', '9223372036854775807, 0, 1, 10, 0'],
     ['a negative generation', '10, 0, -1, 10, 0'],
     ['a block size above 2^53', '10, 0, 1, 9007199254740993, 0'],
+    ['a hold in the past of all clocks', '10, 0, 1, 10, 0', -1],
   ];
-  it.each(rows)('%s: only its conversation is refused, and the row is left alone', async (_what, values) => {
-    const url = await server.createDatabase();
-    await using(url, async (ledger) => {
-      await ledger.reserve([ask('group:sound')]);
-      await sql(url, `INSERT INTO tidemark_ledger VALUES ('group:broken', ${values}, 0)`);
-      const everything = 'SELECT * FROM tidemark_ledger WHERE conversation = "group:broken"';
-      const before = await sql(url, everything);
-      const outcomes = await ledger.reserve([
-        ask('group:sound', [10, 0]),
-        ask('group:broken', undefined, 2),
-        ask('group:new'),
-      ]);
-      expect(outcomes.map(kindOf)).toEqual(['extended', 'corrupt', 'new']);
-      expect(outcomes[1]).toMatchObject({
-        found: expect.stringContaining(`ceiling ${values.split(',')[0]}`),
+  it.each(rows)(
+    '%s: only its conversation is refused, and the row is left alone',
+    async (_what, values, heldUntilMs = 0) => {
+      const url = await server.createDatabase();
+      await using(url, async (ledger) => {
+        await ledger.reserve([ask('group:sound')]);
+        await sql(url, `INSERT INTO tidemark_ledger VALUES ('group:broken', ${values}, 0, ${heldUntilMs})`);
+        const everything = 'SELECT * FROM tidemark_ledger WHERE conversation = "group:broken"';
+        const before = await sql(url, everything);
+        const outcomes = await ledger.reserve([
+          ask('group:sound', [10, 0]),
+          ask('group:broken', undefined, 2),
+          ask('group:new'),
+        ]);
+        expect(outcomes.map(kindOf)).toEqual(['extended', 'corrupt', 'new']);
+        expect(outcomes[1]).toMatchObject({
+          found: expect.stringContaining(`ceiling ${values.split(',')[0]}`),
+        });
+        const words = [{ conversation: 'group:broken', word: { last: 4, remaining: 6 } }];
+        expect(await ledger.hold(1, words)).toEqual([false]);
+        expect(await ledger.handBack(1, words)).toEqual([false]);
+        const error = await errorOf(ledger.load(['group:sound', 'group:broken']));
+        expect([error.code, error.conversation, error.retryable]).toEqual([
+          'ledger_corrupt',
+          'group:broken',
+          false,
+        ]);
+        expect((await errorOf(ledger.list('group', { after: undefined, limit: 9 }))).code).toBe(
+          'ledger_corrupt',
+        );
+        expect(await ledger.list('group', { after: 'group:broken', limit: 9 })).toHaveLength(2);
+        expect(await sql(url, everything)).toEqual(before);
       });
-      await ledger.handBack(1, [{ conversation: 'group:broken', word: { last: 4, remaining: 6 } }]);
-      const error = await errorOf(ledger.load(['group:sound', 'group:broken']));
-      expect([error.code, error.conversation, error.retryable]).toEqual([
-        'ledger_corrupt',
-        'group:broken',
-        false,
-      ]);
-      expect((await errorOf(ledger.list('group', { after: undefined, limit: 9 }))).code).toBe(
-        'ledger_corrupt',
-      );
-      expect(await ledger.list('group', { after: 'group:broken', limit: 9 })).toHaveLength(2);
-      expect(await sql(url, everything)).toEqual(before);
-    });
-  });
+    },
+  );
 
   it('a gap with an unknown reason', async () => {
     const url = await server.createDatabase();

@@ -1,7 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { maxRemaining, maxSequenceNumber } from '../../src/core/counter-word.js';
 import type { LedgerEntry, ReserveRequest } from '../../src/core/ledger.js';
-import { decideReservation, installWindowMs } from '../../src/core/recovery.js';
+import {
+  decideHandBack,
+  decideHold,
+  decideReservation,
+  holdMs,
+  installWindowMs,
+} from '../../src/core/recovery.js';
 import { defaultReservationPolicy } from '../../src/core/reservation-policy.js';
 
 const nowMs = 1_700_000_000_000;
@@ -20,13 +26,14 @@ function entry(
     generation,
     blockSize: 10,
     reservedAtMs: longAgoMs,
+    heldUntilMs: 0,
     ...more,
   };
 }
 
 function request(
   generation: number,
-  saw?: [number, number],
+  saw?: readonly [number, number],
   more: Partial<ReserveRequest> = {},
 ): ReserveRequest {
   return {
@@ -191,6 +198,98 @@ describe('the decision table', () => {
       }
     });
   }
+});
+
+describe('a word that is removed', () => {
+  const word = (last: number, remaining: number) => ({ conversation: 'group:g', word: { last, remaining } });
+  const held = decideHold(entry(10, 0, 1), 1, word(4, 6), nowMs)!;
+
+  it('is held: nobody of its generation reserves', () => {
+    expect(held).toEqual(entry(10, 0, 1, { heldUntilMs: nowMs + holdMs }));
+    for (const saw of [undefined, [4, 6], [10, 0], [2, 1], [90, 10]] as const) {
+      const ask = request(1, saw);
+      expect(decideReservation(held, ask, nowMs + holdMs - 1), String(saw)).toEqual({
+        outcome: { status: 'busy' },
+        entry: undefined,
+      });
+    }
+  });
+
+  it('is held for its time only; the reservation after it writes no hold', () => {
+    const { outcome, entry: after } = decideReservation(held, request(1, [4, 6]), nowMs + holdMs);
+    expect(outcome).toMatchObject({ kind: 'extended' });
+    expect(after?.heldUntilMs).toBe(0);
+  });
+
+  it('a hold keeps neither a newer generation waiting nor the fence from an older one (I6)', () => {
+    expect(decideReservation(held, request(2), nowMs)).toMatchObject({
+      outcome: { kind: 'takeover', gap: { first: 1, last: 10, reason: 'history_lost' } },
+      entry: { generation: 2, heldUntilMs: 0 },
+    });
+    expect(decideReservation(held, request(0), nowMs).outcome).toMatchObject({ status: 'fenced' });
+  });
+
+  it('a hold further ahead than it can last is of a clock that was set back, and counts for nothing', () => {
+    const future = entry(10, 0, 1, { heldUntilMs: nowMs + holdMs + 1 });
+    expect(decideReservation(future, request(1, [4, 6]), nowMs).outcome).toMatchObject({ kind: 'extended' });
+    expect(decideHold(future, 1, word(4, 6), nowMs)?.heldUntilMs).toBe(nowMs + holdMs);
+  });
+
+  it('is held by one at a time, of its generation, with nothing outstanding', () => {
+    expect(decideHold(held, 1, word(4, 6), nowMs + holdMs - 1)).toBeUndefined();
+    expect(decideHold(held, 1, word(4, 6), nowMs + holdMs)).toBeDefined();
+    for (const generation of [0, 2])
+      expect(decideHold(entry(10, 0, 1), generation, word(4, 6), nowMs)).toBeUndefined();
+    expect(decideHold(entry(20, 4, 1), 1, word(4, 6), nowMs)).toBeUndefined();
+    expect(decideHold(undefined, 1, word(0, 0), nowMs)).toBeUndefined();
+  });
+
+  it('goes back to its last number, and the block size remembers what was left (I2, I14)', () => {
+    const back = (...[last, remaining]: [number, number]) =>
+      decideHandBack({ ...held, ceiling: last + remaining }, 1, word(last, remaining), nowMs);
+    expect(back(4, 6)).toEqual(written(4, 4, 1));
+    expect(back(4, 60)).toEqual(written(4, 4, 1, 60));
+    expect(decideHandBack({ ...held, ceiling: 4, blockSize: 0 }, 1, word(4, 0), nowMs)?.blockSize).toBe(1);
+    expect(decideHandBack(held, 2, word(4, 6), nowMs)).toBeUndefined();
+    expect(decideHandBack(held, 1, word(4, 5), nowMs)).toBeUndefined();
+    expect(decideHandBack(undefined, 1, word(0, 0), nowMs)).toBeUndefined();
+  });
+
+  it('I14: the next block passes the old ceiling, so a late grant of before fits nowhere', () => {
+    // The word {120, 72} was drained. A duplicate of the grant (128, 192] is still on its way.
+    const handedBack = decideHandBack(entry(192, 64, 1, { blockSize: 64 }), 1, word(120, 72), nowMs);
+    expect(
+      decideReservation(handedBack, request(1, undefined, { policy: { kind: 'fixed', size: 8 } }), nowMs),
+    ).toMatchObject({
+      outcome: { kind: 'takeover', block: { start: 120, end: 192 }, gap: undefined },
+    });
+  });
+
+  it('I14: not even a look from before the drain cuts the next block short', () => {
+    // The caller saw {0, 4500}. Since then the word became {4500, 9000}, which was drained.
+    const handedBack = decideHandBack(entry(13_500, 0, 1), 1, word(4_500, 9_000), longAgoMs);
+    expect(decideReservation(handedBack, request(1, [0, 4_500]), nowMs)).toMatchObject({
+      outcome: { kind: 'extended', block: { start: 4_500, end: 13_500 } },
+      entry: { ceiling: 13_500 },
+    });
+  });
+
+  it('I14: a look at a word that was drained since is not taken for a ledger that lost something', () => {
+    // The caller saw {329, 12}, which was drained. Healing would skip 330…341.
+    const handedBack = decideHandBack(entry(341, 309, 1), 1, word(329, 12), nowMs)!;
+    for (const saw of [
+      [329, 12],
+      [320, 21],
+      [329, 0],
+    ] as const) {
+      const { outcome, entry: after } = decideReservation(handedBack, request(1, [...saw]), nowMs);
+      expect({ outcome, after }).toEqual({ outcome: { status: 'busy' }, after: undefined });
+    }
+    // A word that went further than the ledger knows is no old look.
+    expect(decideReservation(handedBack, request(1, [330, 11]), nowMs).outcome).toMatchObject({
+      kind: 'healed',
+    });
+  });
 });
 
 describe('the edges of the table', () => {

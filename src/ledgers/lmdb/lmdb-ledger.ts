@@ -1,22 +1,24 @@
 import path from 'node:path';
 import { open as openStore } from 'lmdb';
-import type { CounterWord } from '../../core/counter-word.js';
-import { ceilingOf } from '../../core/counter-word.js';
 import type {
   CompleteMark,
   Gap,
   Ledger,
   LedgerEntry,
   LedgerNotice,
+  NewestGeneration,
   NewGap,
+  RegisterOptions,
+  RemovableWord,
   ReserveOutcome,
   ReserveRequest,
 } from '../../core/ledger.js';
-import { decideReservation } from '../../core/recovery.js';
+import { decideHandBack, decideHold, decideReservation } from '../../core/recovery.js';
 import { TidemarkError } from '../../errors.js';
 import { checkCompleteMarks } from '../complete-marks.js';
 import { flushNames, prepareFiles } from './files.js';
 import { FolderOwnership } from './folder-ownership.js';
+import { assignGeneration, findGenerations, newestGeneration } from './generations.js';
 import { GroupCommit, type Store } from './group-commit.js';
 import {
   type CorruptRow,
@@ -24,24 +26,19 @@ import {
   corruptRow,
   decodeEntry,
   decodeGap,
-  decodeGeneration,
   decodeMark,
   encodeEntry,
   encodeGap,
-  encodeGeneration,
   encodeMark,
   entryKey,
   entryRange,
   gapKey,
   gapRange,
-  historyKey,
   isCorrupt,
   isGapKey,
-  lastGenerationKey,
   markKey,
-  schemaKey,
-  schemaVersion,
 } from './rows.js';
+import { readSchema, writeSchema } from './schema.js';
 import { storageError } from './storage-errors.js';
 
 /** Options of {@link LmdbLedger.open}. */
@@ -73,6 +70,9 @@ export class LmdbLedger implements Ledger {
   readonly #ownership: FolderOwnership;
   readonly #commits: GroupCommit;
   readonly #nowMs: () => number;
+  /** When this process said that it lives in a generation. Nobody else has the folder, so nobody else can be seen. */
+  readonly #seenAtMs = new Map<number, number>();
+  readonly #openedAtMs: number;
   #listener: ((notice: LedgerNotice) => void) | undefined;
   #isDown = false;
   #closing: Promise<void> | undefined;
@@ -86,6 +86,7 @@ export class LmdbLedger implements Ledger {
     this.#folder = options.folder;
     this.#ownership = ownership;
     this.#nowMs = options.nowMs;
+    this.#openedAtMs = options.nowMs();
     this.#commits = new GroupCommit({
       store,
       folder: options.folder,
@@ -139,20 +140,32 @@ export class LmdbLedger implements Ledger {
     }
   }
 
-  async registerHistory(history: string): Promise<number> {
+  async registerHistory(history: string, options: RegisterOptions = {}): Promise<number> {
     this.#check();
-    const key = historyKey(history);
-    const known = this.#read(() => this.#store.get(key));
-    if (known !== undefined) return decodeGeneration(key, known);
+    const { atLeast = 0 } = options;
+    const known = this.#read(() => findGenerations(this.#store, history));
+    const fitting = known.find((generation) => generation >= atLeast);
+    if (fitting !== undefined) return fitting;
     return this.#commits.run(() => {
-      const meanwhile = this.#store.get(key);
-      if (meanwhile !== undefined) return decodeGeneration(key, meanwhile);
-      const last = this.#store.get(lastGenerationKey);
-      const generation = (last === undefined ? 0 : decodeGeneration(lastGenerationKey, last)) + 1;
-      this.#store.putSync(lastGenerationKey, encodeGeneration(lastGenerationKey, generation));
-      this.#store.putSync(key, encodeGeneration(key, generation));
+      const { generation, added } = assignGeneration(this.#store, history, options);
+      for (const one of added) this.#seenAtMs.set(one, this.#nowMs());
       return generation;
     });
+  }
+
+  async generationsOf(history: string): Promise<readonly number[]> {
+    this.#check();
+    return this.#read(() => findGenerations(this.#store, history));
+  }
+
+  async keepAlive(generation: number): Promise<NewestGeneration> {
+    this.#check();
+    const nowMs = this.#nowMs();
+    const newest = this.#read(() => newestGeneration(this.#store));
+    // One that the ledger does not know may be given later, and is not seen before.
+    if (generation <= newest) this.#seenAtMs.set(generation, nowMs);
+    const seenAtMs = this.#seenAtMs.get(newest) ?? this.#openedAtMs;
+    return { newest, newestIdleMs: newest === 0 ? 0 : Math.max(0, nowMs - seenAtMs) };
   }
 
   async reserve(requests: readonly ReserveRequest[]): Promise<readonly ReserveOutcome[]> {
@@ -174,27 +187,12 @@ export class LmdbLedger implements Ledger {
     });
   }
 
-  async handBack(
-    generation: number,
-    words: readonly { conversation: string; word: CounterWord }[],
-  ): Promise<void> {
-    this.#check();
-    if (words.length === 0) return;
-    const keyed = words.map(({ conversation, word }) => ({
-      conversation,
-      word,
-      key: entryKey(conversation),
-    }));
-    await this.#commits.run(() => {
-      for (const { key, conversation, word } of keyed) {
-        const entry = this.#entry(key, conversation);
-        // An entry that makes no sense stays as it is; whoever reserves next is told.
-        if (entry === undefined || isCorrupt(entry)) continue;
-        if (entry.generation !== generation || entry.ceiling !== ceilingOf(word)) continue;
-        // I2: the word is gone from its store, so nobody can take the numbers above its last one any more.
-        this.#putEntry(key, { ...entry, ceiling: word.last, floor: word.last });
-      }
-    });
+  async hold(generation: number, words: readonly RemovableWord[]): Promise<readonly boolean[]> {
+    return this.#change(words, (entry, word) => decideHold(entry, generation, word, this.#nowMs()));
+  }
+
+  async handBack(generation: number, words: readonly RemovableWord[]): Promise<readonly boolean[]> {
+    return this.#change(words, (entry, word) => decideHandBack(entry, generation, word, this.#nowMs()));
   }
 
   async load(conversations: readonly string[]): Promise<readonly (LedgerEntry | undefined)[]> {
@@ -208,7 +206,7 @@ export class LmdbLedger implements Ledger {
   }
 
   async list(
-    type: string,
+    type: string | undefined,
     page: { readonly after: string | undefined; readonly limit: number },
   ): Promise<readonly LedgerEntry[]> {
     this.#check();
@@ -296,6 +294,26 @@ export class LmdbLedger implements Ledger {
     return outcome;
   }
 
+  /** Changes entries of words that are removed; true for each that was changed. */
+  async #change(
+    words: readonly RemovableWord[],
+    decide: (entry: LedgerEntry | undefined, word: RemovableWord) => LedgerEntry | undefined,
+  ): Promise<readonly boolean[]> {
+    this.#check();
+    if (words.length === 0) return [];
+    const keyed = words.map((word) => ({ word, key: entryKey(word.conversation) }));
+    return this.#commits.run(() =>
+      keyed.map(({ word, key }) => {
+        const entry = this.#entry(key, word.conversation);
+        // An entry that makes no sense stays as it is; whoever reserves next is told.
+        if (entry !== undefined && isCorrupt(entry)) return false;
+        const changed = decide(entry, word);
+        if (changed !== undefined) this.#putEntry(key, changed);
+        return changed !== undefined;
+      }),
+    );
+  }
+
   #entry(key: Buffer, conversation: string): LedgerEntry | CorruptRow | undefined {
     const row = this.#store.get(key);
     return row && decodeEntry(key, conversation, row);
@@ -341,28 +359,4 @@ export class LmdbLedger implements Ledger {
 function sound(entry: LedgerEntry | CorruptRow, conversation: string): LedgerEntry {
   if (isCorrupt(entry)) throw corruptRow(`the entry of ${conversation}`, entry, conversation);
   return entry;
-}
-
-/** The version that a ledger has; undefined for a new one. Refuses that of a newer program. */
-function readSchema(store: Store, folder: string): number | undefined {
-  const found = store.get(schemaKey)?.toString();
-  if (found === undefined) return undefined;
-  if (!/^[1-9][0-9]{0,8}$/.test(found)) {
-    throw corruptRow('the version of the ledger', { found: JSON.stringify(found.slice(0, 60)) });
-  }
-  if (Number(found) <= schemaVersion) return Number(found);
-  const text = `the ledger in ${folder} has version ${found}, and this program knows ${schemaVersion}; use a newer Tidemark`;
-  throw new TidemarkError('schema_too_new', text);
-}
-
-/**
- * Writes the version of a ledger that is new or of an older program, durably. True when it was new. The rows of older
- * versions stay as they are; with the new version their programs refuse the folder, and so cannot misread later ones.
- */
-function writeSchema(store: Store, folder: string): boolean {
-  return store.transactionSync(() => {
-    const found = readSchema(store, folder);
-    if (found !== schemaVersion) store.putSync(schemaKey, Buffer.from(String(schemaVersion)));
-    return found === undefined;
-  });
 }

@@ -4,9 +4,10 @@
  * | key | value |
  * |---|---|
  * | `c` conversation | complete mark: format, complete up to, checksum |
- * | `e` conversation | entry: format, ceiling, floor, generation, block size, reserved at, checksum |
+ * | `e` conversation | entry: format 1, ceiling, floor, generation, block size, reserved at, checksum |
+ * | `e` conversation | entry that is held: format 2, as format 1, held until, checksum |
  * | `g` conversation, 0, first, last, reason | gap: format, reason, generation, recorded at, checksum |
- * | `h` history | its generation, checksum |
+ * | `h` history | its generations, rising, checksum |
  * | `m:generation` | the last generation given, checksum |
  * | `m:owner` | name of the process that has the folder |
  * | `m:schema` | version of this table, as digits |
@@ -14,7 +15,8 @@
  * Integers are big-endian, so keys sort as their numbers do. A checksum is the CRC-32 of the key and of the value before
  * it: a row that was damaged, or copied to another key, is never taken for a high-water mark.
  *
- * Version 1 had no rows `c`, and the first four reasons of gaps only; its rows are good as they are.
+ * Version 1 had no rows `c`, and the first four reasons of gaps only. Version 2 had no entries that are held, and one
+ * generation for each history. The rows of both are good as they are.
  */
 
 import { crc32 } from 'node:zlib';
@@ -25,7 +27,7 @@ import { TidemarkError } from '../../errors.js';
 import { isCompleteUpTo } from '../complete-marks.js';
 
 /** The version of the table above. It rises with every change that an older program would misread. */
-export const schemaVersion = 2;
+export const schemaVersion = 3;
 /** Most bytes of a conversation or a history; LMDB allows keys of 1,978 bytes, and a gap's key has 14 more. */
 export const maxNameBytes = 1_900;
 
@@ -34,13 +36,15 @@ export const ownerKey = Buffer.from('m:owner');
 export const lastGenerationKey = Buffer.from('m:generation');
 
 const rowFormat = 1;
+/** That of an entry that is held. */
+const heldFormat = 2;
 /** Bytes of an integer up to 2^48, and of a checksum. */
 const wide = 6;
 const checksumBytes = 4;
 const entryBytes = 1 + 3 * wide + 2 + wide + checksumBytes;
+const heldEntryBytes = entryBytes + wide;
 const gapBytes = 2 + 2 * wide + checksumBytes;
 const markBytes = 1 + wide + checksumBytes;
-const generationBytes = wide + checksumBytes;
 
 /** Numbers of the reasons on disk. They never change; new ones are added at the end. */
 const reasonsByNumber: readonly GapReason[] = [
@@ -78,10 +82,13 @@ export function historyKey(history: string): Buffer {
   return nameKey('h', history);
 }
 
-/** The keys of entries of a type: from `start` on, before `end`. */
-export function entryRange(type: string, after: string | undefined): { start: Buffer; end: Buffer } {
-  const first = Buffer.from(`e${type}:`);
-  const end = Buffer.from(`e${type};`);
+/** The keys of entries of a type, or of all: from `start` on, before `end`. */
+export function entryRange(
+  type: string | undefined,
+  after: string | undefined,
+): { start: Buffer; end: Buffer } {
+  const first = Buffer.from(type === undefined ? 'e' : `e${type}:`);
+  const end = Buffer.from(type === undefined ? 'f' : `e${type};`);
   if (after === undefined) return { start: first, end };
   // The smallest key behind another one is that key and a zero byte.
   const next = Buffer.concat([entryKey(after), Buffer.alloc(1)]);
@@ -116,19 +123,22 @@ export function gapRange(conversation: string, to: number): { start: Buffer; end
 }
 
 export function encodeEntry(key: Buffer, entry: LedgerEntry): Buffer {
-  const row = Buffer.allocUnsafeSlow(entryBytes);
-  let at = row.writeUInt8(rowFormat, 0);
+  const isHeld = entry.heldUntilMs > 0;
+  const row = Buffer.allocUnsafeSlow(isHeld ? heldEntryBytes : entryBytes);
+  let at = row.writeUInt8(isHeld ? heldFormat : rowFormat, 0);
   at = row.writeUIntBE(entry.ceiling, at, wide);
   at = row.writeUIntBE(entry.floor, at, wide);
   at = row.writeUIntBE(entry.generation, at, wide);
   at = row.writeUInt16BE(entry.blockSize, at);
-  row.writeUIntBE(Math.trunc(entry.reservedAtMs), at, wide);
+  at = row.writeUIntBE(Math.trunc(entry.reservedAtMs), at, wide);
+  if (isHeld) row.writeUIntBE(Math.trunc(entry.heldUntilMs), at, wide);
   return sealed(key, row);
 }
 
 /** The entry of a row, or what is wrong with it. */
 export function decodeEntry(key: Buffer, conversation: string, row: Buffer): LedgerEntry | CorruptRow {
-  const damage = damageOf(key, row, entryBytes);
+  const isHeld = row[0] === heldFormat;
+  const damage = isHeld ? damageOf(key, row, heldEntryBytes, heldFormat) : damageOf(key, row, entryBytes);
   if (damage !== undefined) return damage;
   const entry = {
     conversation,
@@ -137,6 +147,7 @@ export function decodeEntry(key: Buffer, conversation: string, row: Buffer): Led
     generation: row.readUIntBE(1 + 2 * wide, wide),
     blockSize: row.readUInt16BE(1 + 3 * wide),
     reservedAtMs: row.readUIntBE(3 + 3 * wide, wide),
+    heldUntilMs: isHeld ? row.readUIntBE(3 + 4 * wide, wide) : 0,
   };
   const { ceiling, floor, blockSize } = entry;
   if (ceiling <= maxSequenceNumber && floor <= ceiling && blockSize <= maxRemaining) return entry;
@@ -198,17 +209,18 @@ export function decodeMark(key: Buffer, conversation: string, row: Buffer): Comp
     : { found: `complete up to ${completeUpTo}` };
 }
 
-export function encodeGeneration(key: Buffer, generation: number): Buffer {
-  const row = Buffer.allocUnsafeSlow(generationBytes);
-  row.writeUIntBE(generation, 0, wide);
+export function encodeGenerations(key: Buffer, generations: readonly number[]): Buffer {
+  const row = Buffer.allocUnsafeSlow(generations.length * wide + checksumBytes);
+  for (const [index, generation] of generations.entries()) row.writeUIntBE(generation, index * wide, wide);
   return sealed(key, row);
 }
 
-/** The generation of a row; throws `ledger_corrupt` for one that makes no sense. */
-export function decodeGeneration(key: Buffer, row: Buffer): number {
-  const intact = row.length === generationBytes && isSealed(key, row);
+/** The generations of a row, one at least; throws `ledger_corrupt` for a row that makes no sense. */
+export function decodeGenerations(key: Buffer, row: Buffer): readonly number[] {
+  const count = (row.length - checksumBytes) / wide;
+  const intact = Number.isInteger(count) && count > 0 && isSealed(key, row);
   if (!intact) throw corruptRow('the record of a generation', { found: hex(row) });
-  return row.readUIntBE(0, wide);
+  return Array.from({ length: count }, (_, index) => row.readUIntBE(index * wide, wide));
 }
 
 /** The error for a row that makes no sense, where there is no outcome to say it with. */
@@ -246,9 +258,9 @@ function isSealed(key: Buffer, row: Buffer): boolean {
   return row.readUInt32BE(end) === crc32(row.subarray(0, end), crc32(key));
 }
 
-function damageOf(key: Buffer, row: Buffer, bytes: number): CorruptRow | undefined {
+function damageOf(key: Buffer, row: Buffer, bytes: number, format = rowFormat): CorruptRow | undefined {
   if (row.length !== bytes) return { found: `${row.length} bytes instead of ${bytes}: ${hex(row)}` };
-  if (row[0] !== rowFormat) return { found: `row format ${row[0]} instead of ${rowFormat}` };
+  if (row[0] !== format) return { found: `row format ${row[0]} instead of ${format}` };
   if (!isSealed(key, row)) return { found: `a wrong checksum: ${hex(row)}` };
   return undefined;
 }

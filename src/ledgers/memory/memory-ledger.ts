@@ -1,20 +1,22 @@
-import type { CounterWord } from '../../core/counter-word.js';
-import { ceilingOf } from '../../core/counter-word.js';
 import type {
   CompleteMark,
   Gap,
   Ledger,
   LedgerEntry,
   LedgerNotice,
+  NewestGeneration,
   NewGap,
+  RegisterOptions,
+  RemovableWord,
   ReserveOutcome,
   ReserveRequest,
 } from '../../core/ledger.js';
 import { gapReasons } from '../../core/ledger.js';
-import { decideReservation } from '../../core/recovery.js';
+import { decideHandBack, decideHold, decideReservation } from '../../core/recovery.js';
 import { compareUtf8 } from '../../core/utf8.js';
 import { TidemarkError } from '../../errors.js';
 import { checkCompleteMarks } from '../complete-marks.js';
+import { decideGeneration } from '../generations.js';
 
 /**
  * A ledger in memory: the reference model that the real ones are tested against. It survives nothing; use it in tests.
@@ -29,7 +31,10 @@ import { checkCompleteMarks } from '../complete-marks.js';
  */
 export class MemoryLedger implements Ledger {
   readonly #nowMs: () => number;
-  readonly #generations = new Map<string, number>();
+  readonly #generations = new Map<string, readonly number[]>();
+  /** When somebody was last seen in each generation. */
+  readonly #seenAtMs = new Map<number, number>();
+  #newest = 0;
   readonly #entries = new Map<string, LedgerEntry>();
   readonly #gaps = new Map<string, Map<string, Gap>>();
   readonly #completeMarks = new Map<string, number>();
@@ -40,13 +45,31 @@ export class MemoryLedger implements Ledger {
     this.#nowMs = nowMs;
   }
 
-  async registerHistory(history: string): Promise<number> {
+  async registerHistory(history: string, options: RegisterOptions = {}): Promise<number> {
     this.#check();
-    const known = this.#generations.get(history);
-    if (known !== undefined) return known;
-    const generation = this.#generations.size + 1;
-    this.#generations.set(history, generation);
+    const { renamedFrom } = options;
+    const own = this.#generations.get(history) ?? [];
+    const earlierName = renamedFrom === undefined ? [] : (this.#generations.get(renamedFrom) ?? []);
+    const { generation, added } = decideGeneration({ own, earlierName, newest: this.#newest }, options);
+    this.#generations.set(history, [...own, ...added]);
+    for (const one of added) {
+      this.#seenAtMs.set(one, this.#nowMs());
+      this.#newest = Math.max(this.#newest, one);
+    }
     return generation;
+  }
+
+  async generationsOf(history: string): Promise<readonly number[]> {
+    this.#check();
+    return this.#generations.get(history) ?? [];
+  }
+
+  async keepAlive(generation: number): Promise<NewestGeneration> {
+    this.#check();
+    const nowMs = this.#nowMs();
+    if (this.#seenAtMs.has(generation)) this.#seenAtMs.set(generation, nowMs);
+    const seenAtMs = this.#seenAtMs.get(this.#newest) ?? nowMs;
+    return { newest: this.#newest, newestIdleMs: Math.max(0, nowMs - seenAtMs) };
   }
 
   async reserve(requests: readonly ReserveRequest[]): Promise<readonly ReserveOutcome[]> {
@@ -65,17 +88,14 @@ export class MemoryLedger implements Ledger {
     for (const gap of gaps) this.#addGap(gap, this.#nowMs());
   }
 
-  async handBack(
-    generation: number,
-    words: readonly { conversation: string; word: CounterWord }[],
-  ): Promise<void> {
+  async hold(generation: number, words: readonly RemovableWord[]): Promise<readonly boolean[]> {
     this.#check();
-    for (const { conversation, word } of words) {
-      const entry = this.#entries.get(conversation);
-      if (entry === undefined || entry.generation !== generation || entry.ceiling !== ceilingOf(word))
-        continue;
-      this.#entries.set(conversation, { ...entry, ceiling: word.last, floor: word.last });
-    }
+    return this.#change(words, (entry, word) => decideHold(entry, generation, word, this.#nowMs()));
+  }
+
+  async handBack(generation: number, words: readonly RemovableWord[]): Promise<readonly boolean[]> {
+    this.#check();
+    return this.#change(words, (entry, word) => decideHandBack(entry, generation, word, this.#nowMs()));
   }
 
   async load(conversations: readonly string[]): Promise<readonly (LedgerEntry | undefined)[]> {
@@ -84,15 +104,14 @@ export class MemoryLedger implements Ledger {
   }
 
   async list(
-    type: string,
+    type: string | undefined,
     page: { after: string | undefined; limit: number },
   ): Promise<readonly LedgerEntry[]> {
     this.#check();
+    const prefix = type === undefined ? '' : `${type}:`;
     const after = page.after ?? '';
     return [...this.#entries.values()]
-      .filter(
-        ({ conversation }) => conversation.startsWith(`${type}:`) && compareUtf8(conversation, after) > 0,
-      )
+      .filter(({ conversation }) => conversation.startsWith(prefix) && compareUtf8(conversation, after) > 0)
       .sort((a, b) => compareUtf8(a.conversation, b.conversation))
       .slice(0, page.limit);
   }
@@ -126,6 +145,17 @@ export class MemoryLedger implements Ledger {
 
   async close(): Promise<void> {
     this.#closed = true;
+  }
+
+  #change(
+    words: readonly RemovableWord[],
+    decide: (entry: LedgerEntry | undefined, word: RemovableWord) => LedgerEntry | undefined,
+  ): boolean[] {
+    return words.map((word) => {
+      const entry = decide(this.#entries.get(word.conversation), word);
+      if (entry !== undefined) this.#entries.set(word.conversation, entry);
+      return entry !== undefined;
+    });
   }
 
   #addGap(gap: NewGap, nowMs: number): void {

@@ -1,35 +1,59 @@
+import type { NewestGeneration, RegisterOptions } from '../../core/ledger.js';
 import { TidemarkError } from '../../errors.js';
+import { decideGeneration } from '../generations.js';
 import type { Session } from './connections.js';
 import { clockMs } from './rows.js';
 
-/** The generation of a history that is registered already. */
-export async function findGeneration(session: Session, history: string): Promise<number | undefined> {
-  const [row] = await session.query('SELECT generation FROM tidemark_generations WHERE history = ?', [
-    history,
-  ]);
-  return row === undefined ? undefined : soundGeneration(row[0], history);
+/** The generations of a history that is registered already, rising. */
+export async function findGenerations(session: Session, history: string): Promise<readonly number[]> {
+  const rows = await session.query(
+    'SELECT generation FROM tidemark_generations WHERE history = ? ORDER BY generation',
+    [history],
+  );
+  return rows.map(([generation]) => soundGeneration(generation));
 }
 
 /**
- * Gives a history the next generation, inside a transaction. Generations rise in the order of registration and have no
- * holes, neither of which AUTO_INCREMENT promises. The keys alone would refuse a generation that is given twice; the row
- * of the first schema version serves as a mutex, so that many processes that start at once do not use up their retries.
+ * Gives a history a generation that fits, inside a transaction. Generations rise in the order of registration and have no
+ * holes, neither of which AUTO_INCREMENT promises. The row of the first schema version serves as a mutex: the keys refuse
+ * nothing here, because a history may have several generations, and a generation several histories.
  */
-export async function assignGeneration(session: Session, history: string): Promise<number> {
+export async function assignGeneration(
+  session: Session,
+  history: string,
+  options: RegisterOptions,
+): Promise<number> {
   await session.query('SELECT version FROM tidemark_schema WHERE version = 1 FOR UPDATE');
-  const known = await findGeneration(session, history);
-  if (known !== undefined) return known;
+  const { renamedFrom } = options;
+  const own = await findGenerations(session, history);
+  const earlierName = renamedFrom === undefined ? [] : await findGenerations(session, renamedFrom);
   const [row] = await session.query('SELECT COALESCE(MAX(generation), 0) FROM tidemark_generations');
-  const generation = soundGeneration(row![0], history) + 1;
-  await session.query(
-    `INSERT INTO tidemark_generations (generation, history, registered_at_ms) VALUES (?, ?, ${clockMs})`,
-    [generation, history],
-  );
+  const known = { own, earlierName, newest: soundGeneration(row![0]) };
+  const { generation, added } = decideGeneration(known, options);
+  for (const one of added) {
+    await session.query(
+      `INSERT INTO tidemark_generations (generation, history, registered_at_ms, seen_at_ms) VALUES (?, ?, ${clockMs}, ${clockMs})`,
+      [one, history],
+    );
+  }
   return generation;
 }
 
-function soundGeneration(value: unknown, history: string): number {
+/** Notes that somebody lives in a generation, and looks who lives in the newest one. */
+export async function noteAlive(session: Session, generation: number): Promise<NewestGeneration> {
+  await session.query(`UPDATE tidemark_generations SET seen_at_ms = ${clockMs} WHERE generation = ?`, [
+    generation,
+  ]);
+  const [row] = await session.query(
+    `SELECT generation, ${clockMs} - MAX(seen_at_ms) FROM tidemark_generations WHERE generation = ` +
+      '(SELECT MAX(generation) FROM tidemark_generations) GROUP BY generation',
+  );
+  if (row === undefined) return { newest: 0, newestIdleMs: 0 };
+  return { newest: soundGeneration(row[0]), newestIdleMs: Math.max(0, Number(row[1])) };
+}
+
+function soundGeneration(value: unknown): number {
   if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value;
-  const text = `tidemark_generations has the generation ${String(value)} where the one of history ${JSON.stringify(history)} is looked up; repair the table`;
+  const text = `tidemark_generations has the generation ${String(value)}, which makes no sense; repair the table`;
   throw new TidemarkError('ledger_corrupt', text);
 }

@@ -1,20 +1,23 @@
-import type { CounterWord } from '../../core/counter-word.js';
-import { ceilingOf, maxSequenceNumber } from '../../core/counter-word.js';
+import { maxSequenceNumber } from '../../core/counter-word.js';
 import type {
   CompleteMark,
   Gap,
   Ledger,
   LedgerEntry,
   LedgerNotice,
+  NewestGeneration,
   NewGap,
+  RegisterOptions,
+  RemovableWord,
   ReserveOutcome,
   ReserveRequest,
 } from '../../core/ledger.js';
+import { decideHandBack, decideHold } from '../../core/recovery.js';
 import { TidemarkError } from '../../errors.js';
 import { checkCompleteMarks } from '../complete-marks.js';
 import { findMarks, raiseMarks } from './complete-marks.js';
 import { Connections, type Session } from './connections.js';
-import { assignGeneration, findGeneration } from './generations.js';
+import { assignGeneration, findGenerations, noteAlive } from './generations.js';
 import { Health } from './health.js';
 import { ensureSchema } from './migrate.js';
 import { type MySqlLedgerOptions, type MySqlSettings, mySqlSettings } from './options.js';
@@ -22,9 +25,16 @@ import { decideAll, lockEntries, maxKeysPerStatement, readClock } from './reserv
 import { entryColumns, gapColumns, gapOf, isCorrupt, soundEntryOf } from './rows.js';
 import { failureOf } from './server-errors.js';
 import { inTransaction } from './transaction.js';
-import { insertGaps, updateEntries, writeChanges } from './write.js';
+import { insertGaps, slices, updateEntries, writeChanges } from './write.js';
 
 export type { MySqlLedgerOptions };
+
+/** What becomes of an entry whose word is removed; undefined when it stays as it is. */
+type DecideChange = (
+  entry: LedgerEntry | undefined,
+  word: RemovableWord,
+  nowMs: number,
+) => LedgerEntry | undefined;
 
 /** Longest key of a conversation in UTF-8 bytes: the width of the column. */
 const maxKeyBytes = 600;
@@ -65,12 +75,26 @@ export class MySqlLedger implements Ledger {
     this.#connections = new Connections(this.#settings, this.#health);
   }
 
-  registerHistory(history: string): Promise<number> {
+  registerHistory(history: string, options: RegisterOptions = {}): Promise<number> {
     return this.#call('write', async () => {
-      checkBytes(history, maxHistoryBytes, 'the id of a history');
-      const known = await this.#connections.use((session) => findGeneration(session, history));
-      return known ?? inTransaction(this.#connections, (session) => assignGeneration(session, history));
+      checkHistory(history);
+      const { atLeast = 0 } = options;
+      const known = await this.#connections.use((session) => findGenerations(session, history));
+      const fitting = known.find((generation) => generation >= atLeast);
+      if (fitting !== undefined) return fitting;
+      return inTransaction(this.#connections, (session) => assignGeneration(session, history, options));
     });
+  }
+
+  generationsOf(history: string): Promise<readonly number[]> {
+    return this.#call('read', () => {
+      checkHistory(history);
+      return this.#connections.use((session) => findGenerations(session, history));
+    });
+  }
+
+  keepAlive(generation: number): Promise<NewestGeneration> {
+    return this.#call('write', () => this.#connections.use((session) => noteAlive(session, generation)));
   }
 
   reserve(requests: readonly ReserveRequest[]): Promise<readonly ReserveOutcome[]> {
@@ -97,14 +121,12 @@ export class MySqlLedger implements Ledger {
     });
   }
 
-  handBack(generation: number, words: readonly { conversation: string; word: CounterWord }[]): Promise<void> {
-    return this.#call('write', async () => {
-      for (const { conversation } of words) checkKey(conversation);
-      for (let from = 0; from < words.length; from += maxKeysPerStatement) {
-        const some = words.slice(from, from + maxKeysPerStatement);
-        await inTransaction(this.#connections, (session) => handBackLocked(session, generation, some));
-      }
-    });
+  hold(generation: number, words: readonly RemovableWord[]): Promise<readonly boolean[]> {
+    return this.#change(words, (entry, word, nowMs) => decideHold(entry, generation, word, nowMs));
+  }
+
+  handBack(generation: number, words: readonly RemovableWord[]): Promise<readonly boolean[]> {
+    return this.#change(words, (entry, word, nowMs) => decideHandBack(entry, generation, word, nowMs));
   }
 
   load(conversations: readonly string[]): Promise<readonly (LedgerEntry | undefined)[]> {
@@ -125,17 +147,18 @@ export class MySqlLedger implements Ledger {
   }
 
   list(
-    type: string,
+    type: string | undefined,
     page: { readonly after: string | undefined; readonly limit: number },
   ): Promise<readonly LedgerEntry[]> {
     return this.#call('read', async () => {
       checkLimit(page.limit);
+      // `;` is the character after `:`, so this is one range of the primary key.
+      const ofType = type === undefined ? '' : 'conversation >= ? AND conversation < ? AND ';
+      const range = type === undefined ? [] : [`${type}:`, `${type};`];
       const rows = await this.#connections.use((session) =>
         session.query(
-          // `;` is the character after `:`, so this is one range of the primary key.
-          `SELECT ${entryColumns} FROM tidemark_ledger WHERE conversation >= ? AND conversation < ? AND conversation > ? ` +
-            'ORDER BY conversation LIMIT ?',
-          [`${type}:`, `${type};`, page.after ?? '', page.limit],
+          `SELECT ${entryColumns} FROM tidemark_ledger WHERE ${ofType}conversation > ? ORDER BY conversation LIMIT ?`,
+          [...range, page.after ?? '', page.limit],
         ),
       );
       return rows.map(soundEntryOf);
@@ -177,6 +200,19 @@ export class MySqlLedger implements Ledger {
       checkCompleteMarks(marks);
       const ordered = [...marks].sort(byConversation);
       await inTransaction(this.#connections, (session) => raiseMarks(session, ordered));
+    });
+  }
+
+  /** Changes entries of words that are removed; true for each that was changed. */
+  #change(words: readonly RemovableWord[], decide: DecideChange): Promise<readonly boolean[]> {
+    return this.#call('write', async () => {
+      for (const { conversation } of words) checkKey(conversation);
+      const changed: boolean[] = [];
+      for (const some of slices(words)) {
+        const work = (session: Session) => changeLocked(session, some, decide);
+        changed.push(...(await inTransaction(this.#connections, work)));
+      }
+      return changed;
     });
   }
 
@@ -229,23 +265,25 @@ export class MySqlLedger implements Ledger {
   }
 }
 
-/** I2: only a word that was removed from its store, and whose ceiling is still the ledger's, may lower the ceiling. */
-async function handBackLocked(
+async function changeLocked(
   session: Session,
-  generation: number,
-  words: readonly { conversation: string; word: CounterWord }[],
-): Promise<void> {
-  const { entries } = await lockEntries(session, keysOf(words));
-  const lowered: LedgerEntry[] = [];
-  for (const { conversation, word } of words) {
-    const entry = entries.get(conversation);
-    if (entry === undefined || isCorrupt(entry)) continue;
-    if (entry.generation !== generation || entry.ceiling !== ceilingOf(word)) continue;
-    const after = { ...entry, ceiling: word.last, floor: word.last };
-    entries.set(conversation, after);
-    lowered.push(after);
-  }
-  await updateEntries(session, lowered);
+  words: readonly RemovableWord[],
+  decide: DecideChange,
+): Promise<readonly boolean[]> {
+  const { entries, nowMs } = await lockEntries(session, keysOf(words));
+  const written = new Map<string, LedgerEntry>();
+  const changed = words.map((word) => {
+    const entry = entries.get(word.conversation);
+    // A row that makes no sense stays as it is; whoever reserves next is told.
+    if (entry !== undefined && isCorrupt(entry)) return false;
+    const after = decide(entry, word, nowMs);
+    if (after === undefined) return false;
+    entries.set(word.conversation, after);
+    written.set(word.conversation, after);
+    return true;
+  });
+  await updateEntries(session, [...written.values()]);
+  return changed;
 }
 
 function* keysOf(items: readonly { readonly conversation: string }[]): Generator<string> {
@@ -259,6 +297,10 @@ function byConversationThenFirst(a: NewGap, b: NewGap): number {
 function byConversation(a: { readonly conversation: string }, b: { readonly conversation: string }): number {
   if (a.conversation === b.conversation) return 0;
   return a.conversation < b.conversation ? -1 : 1;
+}
+
+function checkHistory(history: string): void {
+  checkBytes(history, maxHistoryBytes, 'the id of a history');
 }
 
 function checkKey(conversation: string): void {

@@ -43,7 +43,7 @@ export async function lockEntries(session: Session, conversations: Iterable<stri
     for (const row of rows) {
       const entry = entryOf(row);
       entries.set(entry.conversation, entry);
-      nowMs = Math.max(nowMs, Number(row[6]));
+      nowMs = Math.max(nowMs, Number(row.at(-1)));
     }
   }
   if (nowMs === 0) nowMs = await readClock(session);

@@ -1,0 +1,30 @@
+import type { RegisterOptions } from '../core/ledger.js';
+
+/** What a ledger knows when a history is registered, each list rising. */
+export interface KnownGenerations {
+  /** The history's own. */
+  readonly own: readonly number[];
+  /** Those of the history that is its earlier name; none where it has no such name. */
+  readonly earlierName: readonly number[];
+  /** The highest of all; 0 when there is none. */
+  readonly newest: number;
+}
+
+/**
+ * Decides the generation of a history. Every ledger calls it inside its transaction.
+ *
+ * @returns the generation, and what the history has to get beside its own, rising
+ */
+export function decideGeneration(
+  { own, earlierName, newest }: KnownGenerations,
+  { atLeast = 0, onlyIfNewest = false }: RegisterOptions,
+): { readonly generation: number; readonly added: readonly number[] } {
+  // I13: where somebody went on elsewhere, the same data set under a new name is an old one.
+  const isRename = own.length === 0 && (!onlyIfNewest || earlierName.at(-1) === newest);
+  const inherited = isRename ? earlierName : [];
+  const fitting = [...own, ...inherited].find((generation) => generation >= atLeast);
+  if (fitting !== undefined) return { generation: fitting, added: inherited };
+  // A generation that is met and not known was forgotten. Whoever has it still lives, so it is not given again.
+  const next = Math.max(newest, atLeast) + 1;
+  return { generation: next, added: [...inherited, next] };
+}
