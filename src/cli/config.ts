@@ -48,6 +48,8 @@ export interface ConfigFile {
   readonly ledgerPatienceMs?: number;
   readonly reservation?: ReservationPolicy;
   readonly reservationByType?: Readonly<Record<string, ReservationPolicy>>;
+  readonly fenceCheckMs?: number;
+  readonly idleAfterMs?: number;
 }
 
 /** Which stores to use. One of the two servers may be missing; only some commands can do without. */
@@ -153,8 +155,10 @@ function level(
 /** URLs are never repeated in a message: they may hold a password. */
 function checkLevel({ data, redis, ledger, names }: Level): void {
   if (data === '') throw invalid(`${names.data} is empty; give a folder`);
-  if (redis !== undefined && !/^(rediss?|unix):\/\//.test(redis)) {
-    throw invalid(`${names.redis} must be a URL that begins with redis://, rediss:// or unix://`);
+  if (redis !== undefined && !/^(rediss?(\+(sentinel|cluster))?|unix):\/\//.test(redis)) {
+    throw invalid(
+      `${names.redis} must be a URL that begins with redis://, rediss://, redis+sentinel://, redis+cluster:// or unix://`,
+    );
   }
   if (ledger !== undefined && !/^(mysql|mariadb):\/\//.test(ledger)) {
     throw invalid(`${names.ledger} must be a URL that begins with mysql:// or mariadb://`);
@@ -183,6 +187,8 @@ function tuningOf(flags: Flags, file: ConfigFile): TuningOptions {
     ...(file.ledgerPatienceMs === undefined ? {} : { ledgerPatienceMs: file.ledgerPatienceMs }),
     ...(file.reservation === undefined ? {} : { reservation: file.reservation }),
     ...(file.reservationByType === undefined ? {} : { reservationByType: file.reservationByType }),
+    ...(file.fenceCheckMs === undefined ? {} : { fenceCheckMs: file.fenceCheckMs }),
+    ...(file.idleAfterMs === undefined ? {} : { idleAfterMs: file.idleAfterMs }),
   };
 }
 

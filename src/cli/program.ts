@@ -7,6 +7,7 @@ import { addCompleteUpTo } from './commands/complete-up-to.js';
 import { addCurrent } from './commands/current.js';
 import { addDemo } from './commands/demo.js';
 import { addDoctor } from './commands/doctor.js';
+import { addDrain } from './commands/drain.js';
 import { addExplain } from './commands/explain.js';
 import { addGaps } from './commands/gaps.js';
 import { addInspect } from './commands/inspect.js';
@@ -37,7 +38,10 @@ export async function buildProgram(runner: Runner): Promise<Command> {
     .description('Sequence numbers for chat conversations: 1, 2, 3 … in each, never one twice.')
     .version(await packageVersion(), '--version', 'print the version')
     .option('--data <dir>', 'folder of the embedded store; no server needed')
-    .option('--redis <url>', 'Redis with the counters: redis://user:password@host:6379/0')
+    .option(
+      '--redis <url>',
+      'Redis with the counters: redis://user:password@host:6379/0, redis+sentinel://…, redis+cluster://…',
+    )
     .option('--ledger <url>', 'MySQL or MariaDB with the ledger: mysql://user:password@host:3306/database')
     .option('--config <file>', `config file, instead of ./${defaultConfigFile}`)
     .option('--prefix <text>', 'first part of the keys in Redis (default: seq)')
@@ -65,6 +69,7 @@ export async function buildProgram(runner: Runner): Promise<Command> {
   addInspect(program, runner);
   addList(program, runner);
   addRecover(program, runner);
+  addDrain(program, runner);
   addMigrate(program, runner);
   addDoctor(program, runner);
   addDemo(program, runner);

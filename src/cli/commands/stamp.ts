@@ -5,8 +5,8 @@ import type { TidemarkEvent } from '../../core/events.js';
 import { TidemarkError } from '../../errors.js';
 import { examples } from '../flags.js';
 import { counted } from '../output.js';
+import { type Progress, startProgress } from '../progress.js';
 import { closing, type ExitStatus, type Invocation, type Runner } from '../runner.js';
-import { type Progress, startProgress } from '../stamp/progress.js';
 import { type BadLinePolicy, Stamper, type StampSummary } from '../stamp/stamper.js';
 import { openGenerator } from '../stores.js';
 
@@ -48,7 +48,7 @@ async function stamp(invocation: Invocation, badLines: BadLinePolicy): Promise<E
   return closing(generator, async () => {
     const startedAtMs = performance.now();
     const source = new CountedInput(input);
-    const progress = await startProgress(output.terminal, input.fd);
+    const progress = await startProgress(output.terminal, 'lines', input.fd);
     const stamper = new Stamper({
       source,
       next: (of) => generator.next(of),
@@ -68,7 +68,7 @@ async function stamp(invocation: Invocation, badLines: BadLinePolicy): Promise<E
 }
 
 async function showing(progress: Progress, source: CountedInput, stamper: Stamper): Promise<StampSummary> {
-  const timer = setInterval(() => progress.update(source.bytes, stamper.lines), progressIntervalMs);
+  const timer = setInterval(() => progress.update(stamper.lines, source.bytes), progressIntervalMs);
   try {
     return await stamper.run();
   } finally {

@@ -8,8 +8,8 @@ const framesPerSecond = 5;
 
 /** A display that can be interrupted by messages. */
 export interface Progress {
-  /** Bytes of input and lines so far. */
-  update(bytes: number, lines: number): void;
+  /** How many are done, and bytes of input so far. */
+  update(done: number, bytes?: number): void;
   /** Clears the display's line, so that a message can be printed; the display comes back by itself. */
   clear(): void;
   stop(): void;
@@ -21,11 +21,13 @@ const noProgress: Progress = { update: () => undefined, clear: () => undefined, 
  * Starts a display.
  *
  * @param terminal - stderr when it is a terminal; without one nothing is shown
+ * @param what - what is counted, in the plural
  * @param inputFd - the input; a bar is shown when it is a file, whose size is known, and only a counter otherwise
  */
 export async function startProgress(
   terminal: NodeJS.WritableStream | undefined,
-  inputFd: number | undefined,
+  what: string,
+  inputFd?: number,
 ): Promise<Progress> {
   if (terminal === undefined) return noProgress;
   const { default: cliProgress } = await import('cli-progress');
@@ -38,17 +40,17 @@ export async function startProgress(
     barsize: 30,
     format:
       totalBytes === undefined
-        ? '{lines} lines, {rate} lines/s'
-        : '{bar} {percentage}%  {lines} lines, {rate} lines/s',
+        ? `{done} ${what}, {rate} ${what}/s`
+        : `{bar} {percentage}%  {done} ${what}, {rate} ${what}/s`,
   });
   const startedAtMs = performance.now();
-  bar.start(totalBytes ?? 1, 0, { lines: 0, rate: 0 });
+  bar.start(totalBytes ?? 1, 0, { done: 0, rate: 0 });
   return {
-    update: (bytes, lines) => {
+    update: (done, bytes = 0) => {
       const seconds = (performance.now() - startedAtMs) / 1_000;
       // A file may grow while it is read; a counter has no total to reach.
       const value = totalBytes === undefined ? 0 : Math.min(bytes, totalBytes);
-      bar.update(value, { lines, rate: Math.round(lines / Math.max(seconds, 0.001)) });
+      bar.update(value, { done, rate: Math.round(done / Math.max(seconds, 0.001)) });
     },
     clear: () => terminal.write('\r\u001b[K'),
     stop: () => bar.stop(),
