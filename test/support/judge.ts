@@ -99,11 +99,14 @@ function checkDense(
   const holes: string[] = [];
   let unexplained = 0;
   let highest = 0;
+  // Gaps that lie below everything that is still to come are not looked at again.
+  let passed = 0;
   for (const { first, last } of ranges) {
     if (first <= highest) verdict.duplicates.push(`${conversation}: ${first}…${Math.min(last, highest)}`);
     if (first > highest + 1) {
       verdict.missing += first - highest - 1;
-      for (const hole of subtract({ first: highest + 1, last: first - 1 }, explained)) {
+      while (passed < explained.length && explained[passed]!.last <= highest) passed += 1;
+      for (const hole of subtract({ first: highest + 1, last: first - 1 }, explained, passed)) {
         unexplained += hole.last - hole.first + 1;
         holes.push(`${conversation}: ${hole.first}…${hole.last}`);
       }
@@ -117,10 +120,12 @@ function checkDense(
 function subtract(
   range: { first: number; last: number },
   sorted: readonly GapRecord[],
+  begin: number,
 ): { first: number; last: number }[] {
   const rest: { first: number; last: number }[] = [];
   let from = range.first;
-  for (const gap of sorted) {
+  for (let index = begin; index < sorted.length; index += 1) {
+    const gap = sorted[index]!;
     if (gap.last < from) continue;
     if (gap.first > range.last) break;
     if (gap.first > from) rest.push({ first: from, last: gap.first - 1 });

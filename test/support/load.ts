@@ -2,7 +2,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { TidemarkEvent } from '../../src/core/events.js';
@@ -10,6 +10,7 @@ import { MySqlLedger } from '../../src/ledgers/mysql/mysql-ledger.js';
 import type { LoadOptions } from '../integration/load-process.js';
 import { compiledFile } from './compiled.js';
 import { type CallRecord, type GapRecord, judge, type Verdict } from './judge.js';
+import { LogWatch, longestPauseMs, type Pauses, readLog } from './load-log.js';
 
 export interface Load {
   readonly processes: readonly ChildProcess[];
@@ -27,6 +28,11 @@ export interface LoadResult {
   readonly gaps: readonly GapRecord[];
   readonly failures: Readonly<Record<string, number>>;
   readonly events: Readonly<Record<string, number>>;
+  /**
+   * The longest time in which nobody got a number, in milliseconds: between two moments of {@link nowUs}, or from the first
+   * reply to the last, and of some conversations only if `of` says so.
+   */
+  longestPauseMs(within?: Pauses): number;
   /** What the processes printed to stderr. */
   readonly stderr: string;
 }
@@ -36,6 +42,8 @@ const defaults = {
   callers: 10,
   maxDurationMs: 45_000,
   timeoutMs: 10_000,
+  replyTimeoutMs: 1_000,
+  pinned: false,
   ledgerOutage: 'continue',
 } as const;
 
@@ -44,10 +52,12 @@ export function startLoad(
   options: Pick<LoadOptions, 'redis' | 'mysql'> & Partial<LoadOptions> & { readonly processCount?: number },
 ): Load {
   const files: string[] = [];
+  const watches: LogWatch[] = [];
   let stderr = '';
   const processes = Array.from({ length: options.processCount ?? 4 }, (_, index) => {
     const file = path.join(folder, `load-${index}.log`);
     files.push(file);
+    watches.push(new LogWatch(file));
     const all = { ...defaults, seed: index + 1, ...options, file };
     const child = spawn(
       process.execPath,
@@ -65,15 +75,14 @@ export function startLoad(
   return {
     processes,
     async running(replies = 200) {
-      const before = files.map((file) => countLines(file, 'E '));
-      for (const [index, file] of files.entries()) {
-        while (isAlive(processes[index]!) && countLines(file, 'E ') < before[index]! + replies)
-          await sleep(20);
+      const before = watches.map((watch) => watch.count('E'));
+      for (const [index, watch] of watches.entries()) {
+        while (isAlive(processes[index]!) && watch.count('E') < before[index]! + replies) await sleep(20);
       }
       if (!processes.some(isAlive)) throw new Error(`every load process has ended: ${stderr}`);
     },
     async seen(event, count) {
-      const total = () => files.reduce((sum, file) => sum + countLines(file, `V ${event}`), 0);
+      const total = () => watches.reduce((sum, watch) => sum + watch.count(`V ${event}`), 0);
       while (total() < count) {
         if (!processes.some(isAlive)) throw new Error(`only ${total()} ${event} events: ${stderr}`);
         await sleep(20);
@@ -91,6 +100,7 @@ export function startLoad(
         gaps,
         failures: count(logs.flatMap((log) => log.failures)),
         events: count(logs.flatMap((log) => log.events)),
+        longestPauseMs: (within) => longestPauseMs(calls, within),
         stderr,
       };
     },
@@ -101,53 +111,19 @@ function isAlive(child: ChildProcess): boolean {
   return child.exitCode === null && child.signalCode === null;
 }
 
-function countLines(file: string, beginning: string): number {
-  if (!existsSync(file)) return 0;
-  return readFileSync(file, 'utf8').split(`\n${beginning}`).length - 1;
-}
-
-function readLog(text: string): { calls: CallRecord[]; failures: string[]; events: string[] } {
-  const open = new Map<string, CallRecord>();
-  const calls: CallRecord[] = [];
-  const failures: string[] = [];
-  const events: string[] = [];
-  for (const line of text.split('\n')) {
-    const [kind, id = '', a = '', b = '', c = ''] = line.split(' ');
-    const started = open.get(id);
-    if (kind === 'S') {
-      open.set(id, {
-        conversation: a,
-        count: Number(b),
-        start: Number(BigInt(c) / 1_000n),
-        end: undefined,
-        numbers: undefined,
-      });
-    } else if (kind === 'V') events.push(id);
-    else if (started !== undefined && kind === 'E') {
-      calls.push({
-        ...started,
-        end: Number(BigInt(c) / 1_000n),
-        numbers: { first: Number(a), last: Number(b) },
-      });
-      open.delete(id);
-    } else if (started !== undefined && kind === 'F') {
-      failures.push(a);
-      calls.push({ ...started, end: Number(BigInt(b) / 1_000n) });
-      open.delete(id);
-    }
-  }
-  // What never ended, ended with its process.
-  for (const call of open.values()) calls.push({ ...call, callerDied: true });
-  return { calls, failures, events };
-}
-
 /** Every recorded gap of the conversations. */
 export async function gapsOf(mysql: string, conversations: ReadonlySet<string>): Promise<GapRecord[]> {
   const ledger = new MySqlLedger({ url: mysql });
   try {
     const all = { from: 1, to: 1e12 - 1, limit: 10_000 };
     const gaps: GapRecord[] = [];
-    for (const conversation of conversations) gaps.push(...(await ledger.gaps(conversation, all)));
+    // Several at once, because there may be a thousand conversations.
+    const rest = [...conversations];
+    const ask = async () => {
+      for (let key = rest.pop(); key !== undefined; key = rest.pop())
+        gaps.push(...(await ledger.gaps(key, all)));
+    };
+    await Promise.all(Array.from({ length: 8 }, ask));
     return gaps;
   } finally {
     await ledger.close();

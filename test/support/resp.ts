@@ -1,39 +1,67 @@
 /** The few lines of the Redis protocol that tests need to talk to a server without the client that is under test. */
 
 import net from 'node:net';
+import tls from 'node:tls';
 
 /** A reply, decoded. */
 export type RespValue = string | number | null | RespValue[];
 
-/** Longest that one command may take. */
-const commandTimeoutMs = 10_000;
+export interface RespOptions {
+  /** Over TLS, with these options. */
+  readonly tls?: tls.ConnectionOptions;
+  /** Longest silence of the server; 10 s unless said otherwise. */
+  readonly timeoutMs?: number;
+}
 
 /** Sends one command over a connection of its own and returns the reply. An error reply is thrown. */
-export function respCommand(port: number, args: readonly string[]): Promise<RespValue> {
+export async function respCommand(
+  port: number,
+  args: readonly string[],
+  options?: RespOptions,
+): Promise<RespValue> {
+  const [reply] = await respCommands(port, [args], options);
+  if (reply instanceof Error) throw reply;
+  return reply!;
+}
+
+/** Sends commands at once over one connection and returns their replies, of which some may be errors. */
+export function respCommands(
+  port: number,
+  commands: readonly (readonly string[])[],
+  options: RespOptions = {},
+): Promise<(RespValue | Error)[]> {
   return new Promise((resolve, reject) => {
-    const socket = net.connect(port, '127.0.0.1');
+    const target = { port, host: '127.0.0.1' };
+    const socket =
+      options.tls === undefined ? net.connect(target) : tls.connect({ ...target, ...options.tls });
+    const replies: (RespValue | Error)[] = [];
     let received = Buffer.alloc(0);
     const finish = (settle: () => void): void => {
       socket.destroy();
       settle();
     };
-    socket.setTimeout(commandTimeoutMs, () =>
-      finish(() => reject(new Error(`no reply to ${args[0]} on port ${port}`))),
+    socket.setTimeout(options.timeoutMs ?? 10_000, () =>
+      finish(() => reject(new Error(`no reply to ${commands[replies.length]?.[0]} on port ${port}`))),
     );
-    socket.on('error', (error) => finish(() => reject(error)));
+    socket.on('error', (error: Error) => finish(() => reject(error)));
     socket.on('end', () =>
       finish(() => reject(new Error(`port ${port} closed the connection before it replied`))),
     );
     socket.on('data', (chunk) => {
       received = Buffer.concat([received, chunk]);
-      const reply = decode(received, 0);
-      if (reply === undefined) return;
-      finish(() => (reply.value instanceof Error ? reject(reply.value) : resolve(reply.value)));
+      let offset = 0;
+      for (;;) {
+        const reply = decode(received, offset);
+        if (reply === undefined) break;
+        offset = reply.end;
+        replies.push(reply.value);
+      }
+      received = received.subarray(offset);
+      if (replies.length >= commands.length) finish(() => resolve(replies));
     });
-    socket.write(encode(args));
+    socket.write(commands.map(encode).join(''));
   });
 }
-
 function encode(args: readonly string[]): string {
   const parts = args.map((arg) => `$${Buffer.byteLength(arg)}\r\n${arg}\r\n`);
   return `*${args.length}\r\n${parts.join('')}`;

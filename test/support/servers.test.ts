@@ -1,12 +1,16 @@
 /** The support code is part of every proof, so it is tested itself. */
 
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import net from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createConnection } from 'mysql2/promise';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createCertificateAuthority, type TlsFiles } from './certificates.js';
+import { startCluster } from './cluster.js';
 import { startProxy, type TcpProxy } from './proxy.js';
+import { redisExecutables, valkeyExecutable } from './redis-executables.js';
 import { respCommand } from './resp.js';
+import { startSentinels } from './sentinels.js';
 import { freePort, type RedisServer, startMariaDb, startRedis } from './servers.js';
 
 describe('startRedis', () => {
@@ -69,6 +73,102 @@ test('startMariaDb keeps what was committed through a SIGKILL', async () => {
   expect(server.url).toBe(`mysql://root@127.0.0.1:${server.port}/tidemark`);
   connection.destroy();
   await server.stop();
+});
+
+test('startRedis with TLS asks clients for a certificate of the authority', async () => {
+  const authority = await createCertificateAuthority();
+  const [server, client] = [await authority.issue(), await authority.issue()];
+  const redis = await startRedis({ tls: { server, client } });
+  expect(redis.url).toBe(`rediss://127.0.0.1:${redis.port}`);
+  expect(await redis.command('PING')).toBe('PONG');
+  await expect(respCommand(redis.port, ['PING'])).rejects.toThrow();
+  const stranger = await createCertificateAuthority();
+  const tls = { ca: readFileSync(authority.caFile), ...keyPair(await stranger.issue()) };
+  await expect(respCommand(redis.port, ['PING'], { tls })).rejects.toThrow(/unknown ca|ECONNRESET/);
+  await redis.stop();
+  await authority.remove();
+  await stranger.remove();
+});
+
+test('the Redis servers of this machine are found', async () => {
+  const found = redisExecutables();
+  expect(found.map(({ product }) => product)).toContain('Redis');
+  for (const { executable, product, version } of found) {
+    const redis = await startRedis({ executable });
+    const info = String(await redis.command('INFO', 'server'));
+    expect(info).toContain(`${product.toLowerCase()}_version:${version}\r`);
+    await redis.stop();
+  }
+});
+
+test.skipIf(valkeyExecutable() === undefined)(
+  'Valkey is among them; without it no test runs on it',
+  async () => {
+    const valkey = await startRedis({ executable: valkeyExecutable()!.executable });
+    expect(String(await valkey.command('INFO', 'server'))).toContain('valkey_version:');
+    await valkey.stop();
+  },
+);
+
+describe.each([...redisExecutables()])('startCluster with $name', ({ executable }) => {
+  test('replaces a killed primary, moves slots with their keys to a new one, and stops', async () => {
+    const cluster = await startCluster({ executable });
+    expect(cluster.nodes).toHaveLength(6);
+    const first = await cluster.primaryOf(0);
+    const [slot = -1] = await cluster.slotsOf(['b']);
+    const owner = await cluster.primaryOf(slot);
+    await owner.command('SET', 'b', 'kept');
+    const { promoted, tookMs } = await cluster.failOver(first);
+    expect(promoted).not.toBe(first);
+    expect(tookMs).toBeLessThan(10_000);
+    expect(await cluster.replicasOf(promoted)).toEqual([first]);
+    const added = await cluster.addNode();
+    await cluster.moveSlots(
+      { first: slot - 100, last: slot + 100 },
+      owner === first ? promoted : owner,
+      added,
+    );
+    expect(await cluster.primaryOf(slot)).toBe(added);
+    expect(await added.command('GET', 'b')).toBe('kept');
+    await expect(promoted.command('GET', 'b')).rejects.toThrow(`MOVED ${slot} 127.0.0.1:${added.port}`);
+    await cluster.stop();
+    expect(cluster.nodes.some(({ dir }) => existsSync(dir))).toBe(false);
+  });
+
+  test('an isolated primary goes on beside the one that replaced it', async () => {
+    const cluster = await startCluster({ executable });
+    const old = await cluster.primaryOf(16_383);
+    const [key, slot] = ['e', 15_363];
+    expect(await cluster.slotsOf([key])).toEqual([slot]);
+    const promoted = await cluster.isolate(old);
+    expect(promoted).not.toBe(old);
+    await sleep(1_500);
+    expect(await old.command('SET', key, 'old')).toBe('OK');
+    expect(await promoted.command('SET', key, 'new')).toBe('OK');
+    expect(await old.command('GET', key)).toBe('old');
+    await cluster.stop();
+  });
+});
+
+describe.each([...redisExecutables()])('startSentinels with $name', ({ executable }) => {
+  test('replaces a killed primary and an isolated one, takes them back as replicas, and stops', async () => {
+    const watched = await startSentinels({ executable });
+    const first = await watched.primary();
+    expect(first).toBe(watched.servers[0]);
+    expect(watched.url).toMatch(/^redis\+sentinel:\/\/(127\.0\.0\.1:\d+,?){3}\/mymaster$/);
+    const { promoted, tookMs } = await watched.failOver();
+    expect(promoted).not.toBe(first);
+    expect(tookMs).toBeLessThan(10_000);
+    expect(await first.command('ROLE')).toContain('slave');
+    const second = await watched.isolate();
+    expect(second).not.toBe(promoted);
+    expect(await promoted.command('SET', 'key', 'old')).toBe('OK');
+    expect(await second.command('SET', 'key', 'new')).toBe('OK');
+    await watched.reconnect(promoted);
+    expect(await promoted.command('GET', 'key')).toBe('new');
+    await watched.stop();
+    expect([...watched.servers, ...watched.sentinels].some(({ dir }) => existsSync(dir))).toBe(false);
+  });
 });
 
 describe('startProxy', () => {
@@ -139,3 +239,7 @@ describe('startProxy', () => {
     expect(String(error)).toContain('ECONNREFUSED');
   });
 });
+
+function keyPair({ keyFile, certFile }: TlsFiles): { key: Buffer; cert: Buffer } {
+  return { key: readFileSync(keyFile), cert: readFileSync(certFile) };
+}
