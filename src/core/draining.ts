@@ -91,7 +91,7 @@ export class Draining {
       // Returns when the epochs are known.
       const parts = groupBySlot(this.#counters, total.busy, (conversation) => conversation);
       await Promise.all(parts.map(([first]) => this.#calls.run(first!, isOver, async () => true)));
-      const report = await this.drain(total.busy, 0);
+      const report = await this.drain(total.busy);
       total = { ...sumOf(total, report), busy: report.busy };
     }
     return total;
@@ -101,19 +101,18 @@ export class Draining {
   async drainStore(epoch: Epoch): Promise<void> {
     const { signal } = new AbortController();
     for await (const conversations of this.#counters.idle(0, epoch, 0, signal))
-      await this.drain(conversations, 0);
+      await this.drain(conversations);
   }
 
   /**
    * Drains conversations, at most as many as one call to the counter store may name.
    *
-   * @param idleMs - words that were touched less than this ago stay; 0 drains all
    * @throws TidemarkError what the stores throw; what was removed by then and not handed back leaves a gap
    */
-  async drain(conversations: readonly string[], idleMs: number): Promise<DrainReport> {
+  async drain(conversations: readonly string[]): Promise<DrainReport> {
     const found = await this.#read(conversations);
     const held = this.#counters.traits.private ? found : await this.#hold(found);
-    const removed = await this.#remove(held, idleMs);
+    const removed = await this.#remove(held);
     const handedBack = await this.#handBack(removed);
     const numbers = handedBack.reduce((sum, { word }) => sum + word.remaining, 0);
     if (handedBack.length > 0) this.#emit({ type: 'drained', conversations: handedBack.length, numbers });
@@ -148,12 +147,12 @@ export class Draining {
     return (await Promise.all(held)).flat();
   }
 
-  async #remove(held: readonly Found[], idleMs: number): Promise<readonly Found[]> {
+  async #remove(held: readonly Found[]): Promise<readonly Found[]> {
     const parts = groupBySlot(this.#counters, held, ({ conversation }) => conversation);
     const removed = parts.map(async (part): Promise<readonly Found[]> => {
       const { epoch } = part[0]!;
       const names = part.map(({ conversation }) => conversation);
-      const reply = await this.#counters.drain(epoch, names, idleMs);
+      const reply = await this.#counters.drain(epoch, names, 0);
       if (reply.status === 'stale') this.#epochs.stale(this.#counters.slotOf(names[0]!), epoch);
       if (reply.status !== 'done') return [];
       return reply.words.flatMap((word, index) => {

@@ -60,7 +60,7 @@ export class IdleWords {
     const { signal } = this.#end;
     try {
       for await (const conversations of this.#counters.idle(slot, epoch, idleAfterMs, signal)) {
-        await this.#draining.drain(conversations, idleAfterMs);
+        await this.#draining.drain(conversations);
         if (signal.aborted) return;
       }
     } catch {
