@@ -12,7 +12,9 @@ run({
       nowMs: Date.now,
       lose: () => store.lose(),
       endGeneration: async () => {
-        await store.drain({ history: await store.history(), generation: 0 }, Number.POSITIVE_INFINITY);
+        const epoch = { history: (await store.history(0)).id, generation: 0 };
+        for await (const names of store.idle(0, epoch, 0, new AbortController().signal))
+          await store.drain(epoch, names, 0);
       },
       stop: () => store.close(),
     };

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'vitest';
 import type { Epoch, Grant } from '../../src/core/counter-store.js';
 import { maxRemaining, maxSequenceNumber } from '../../src/core/counter-word.js';
@@ -10,6 +11,9 @@ import {
   type Test,
   taken,
 } from './counter-store.suite.run.js';
+
+/** Longer than a second by enough for a store that counts whole seconds. */
+const idleTestMs = 2_100;
 
 export function describeGrants(test: Test, r: Run): void {
   test('extend grows the word whose ceiling is the start of the block', async () => {
@@ -121,28 +125,96 @@ export function describeReads(test: Test, r: Run): void {
     const ids = ['a}:9', '{a}', 'a:b', 'ä€🎉', 'a*?[x]', ' ', `g${'x'.repeat(250)}`].map(
       (id) => `group:${id}`,
     );
+    const own = r.epoch;
     for (const [index, id] of ids.entries()) {
+      r.epoch = await r.epochOf(id);
       expect(await r.grant(id, 'install', index, index + 3)).toBe('granted');
+      expect(await r.takeOne(id)).toEqual(taken(index + 1, 2));
     }
+    r.epoch = own;
+    if (r.store.traits.slots > 1) return;
     const results = await r.take(...ids.map((id) => [id, 1] as [string, number]));
-    expect(results).toEqual(ids.map((_, index) => taken(index + 1, 2)));
+    expect(results).toEqual(ids.map((_, index) => taken(index + 2, 1)));
   });
 }
 
 export function describeDrain(test: Test, r: Run): void {
-  test('drain removes words and returns them', async () => {
-    await r.fixture.lose();
-    await r.refreshEpoch();
-    const words = new Map<string, number>();
-    for (let last = 1; last <= 5; last += 1) words.set(await r.word(last, 7), last);
-    expect(await r.store.drain!({ ...r.epoch, history: 'other' }, 10)).toEqual([]);
-    const drained = [...(await r.store.drain!(r.epoch, 2)), ...(await r.store.drain!(r.epoch, 10))];
-    expect(await r.store.drain!(r.epoch, 10)).toEqual([]);
-    expect(new Map(drained.map(({ conversation, word }) => [conversation, word.last]))).toEqual(words);
-    for (const { conversation, word } of drained) {
-      expect(word.remaining).toBe(7);
-      expect(await r.read(conversation)).toEqual({ status: 'missing' });
+  const drain = async (conversations: readonly string[], idleMs: number) => {
+    const reply = await r.store.drain(r.epoch, conversations, idleMs);
+    if (reply.status !== 'done') throw new Error(`drain: ${reply.status}`);
+    return reply.words;
+  };
+  const idle = async (idleMs: number, epoch = r.epoch) => {
+    const found = new Set<string>();
+    const slot = r.store.slotOf(r.name());
+    for await (const names of r.store.idle(slot, epoch, idleMs, new AbortController().signal))
+      for (const name of names) found.add(name);
+    return found;
+  };
+
+  test('drain removes words and returns them, in order', async () => {
+    const [one, two, none, stays] = [await r.word(1, 7), await r.word(1, 1), r.name(), await r.word(3, 7)];
+    await r.takeOne(one, 2);
+    await r.takeOne(two);
+    expect(await drain([none, one, two], 0)).toEqual([
+      undefined,
+      { last: 3, remaining: 5 },
+      { last: 2, remaining: 0 },
+    ]);
+    expect(await drain([one, two, none], 0)).toEqual([undefined, undefined, undefined]);
+    expect(await r.read(one)).toEqual({ status: 'missing' });
+    expect(await r.read(stays)).toEqual(present(3, 7));
+    expect(await drain([], 0)).toEqual([]);
+  });
+
+  test('drain leaves words of another generation', async () => {
+    const conversation = await r.word(1, 7);
+    await r.inGeneration(generation + 1, async () => {
+      expect(await drain([conversation], 0)).toEqual([undefined]);
+    });
+  });
+
+  test('drain takes what has been idle for long enough', async () => {
+    const [idleOne, busyOne] = [await r.word(1, 7), await r.word(2, 7)];
+    await sleep(idleTestMs);
+    await r.takeOne(busyOne);
+    expect(await drain([idleOne, busyOne], 1_000)).toEqual([{ last: 1, remaining: 7 }, undefined]);
+    expect(await r.read(busyOne)).toEqual(present(3, 6));
+  });
+
+  test('idle names what nobody has touched, and nothing else', async () => {
+    const words = [await r.word(1, 7), await r.word(2, 7), await r.word(3, 7)];
+    const strange = `${r.name()}}:${generation}`;
+    await r.grant(strange, 'install', 0, 10);
+    expect(await idle(3_600_000)).toEqual(new Set());
+    await sleep(idleTestMs);
+    await r.takeOne(words[1]!);
+    const found = await idle(1_000);
+    expect([...words, strange].filter((name) => found.has(name))).toEqual([words[0], words[2], strange]);
+    expect(await idle(1_000, { ...r.epoch, generation: generation + 9 })).toEqual(
+      r.store.traits.private ? found : new Set(),
+    );
+  });
+
+  test('idle finds everything in many steps, and ends when it is told to', async () => {
+    const words = new Set<string>();
+    const grants: Grant[] = [];
+    for (let index = 0; index < 1_000; index += 1) {
+      const conversation = r.name();
+      words.add(conversation);
+      const block = { start: 0, end: 5 };
+      grants.push({ conversation, block, mode: 'install', expiresAtStoreTimeMs: farFutureMs });
     }
+    await r.store.grant(r.epoch, grants);
+    const found = await idle(0);
+    expect([...words].filter((name) => !found.has(name))).toEqual([]);
+    const abort = new AbortController();
+    let steps = 0;
+    for await (const _ of r.store.idle(r.store.slotOf(r.name()), r.epoch, 0, abort.signal)) {
+      steps += 1;
+      abort.abort();
+    }
+    expect(steps).toBe(1);
   });
 }
 
@@ -160,6 +232,8 @@ export function describeHistory(test: Test, r: Run): void {
     };
     expect(await r.store.grant(wrong, [grant])).toEqual(stale);
     expect(await r.store.read(wrong, [conversation])).toEqual(stale);
+    expect(await r.store.drain(wrong, [conversation], 0)).toEqual(stale);
+    expect(await r.store.drain(wrong, [conversation], 1)).toEqual(stale);
     expect(await r.read(conversation)).toEqual(present(0, 10));
   });
 

@@ -17,6 +17,8 @@ import type {
 /** A store under test. */
 export interface CounterStoreFixture {
   readonly store: CounterStore;
+  /** How the names of conversations begin, where they must share a slot. */
+  readonly namePrefix?: string;
   /** The store's clock, milliseconds. */
   nowMs(): number | Promise<number>;
   /** Loses all words and the history, as a server does that restarts empty. */
@@ -70,11 +72,17 @@ export class Run {
 
   name(): string {
     this.#names += 1;
-    return `group:suite-${this.#names}`;
+    return `${this.fixture.namePrefix ?? 'group:suite-'}${this.#names}`;
+  }
+
+  /** The epoch of a conversation that may have another slot than those of {@link name}. */
+  async epochOf(conversation: string): Promise<Epoch> {
+    const { id } = await this.store.history(this.store.slotOf(conversation));
+    return { history: id, generation };
   }
 
   async refreshEpoch(): Promise<void> {
-    this.epoch = { history: await this.store.history(), generation };
+    this.epoch = await this.epochOf(this.name());
   }
 
   /** Runs in a later generation of the same history, as after a takeover: no word is there, and all claims are. */

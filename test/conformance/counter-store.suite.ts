@@ -54,7 +54,7 @@ export function run(suite: CounterStoreSuite): void {
       await r.store.close();
       await r.store.close();
       const calls = [
-        r.store.history(),
+        r.store.history(0),
         r.store.take(r.epoch, asRequests([['group:g', 1]])),
         r.store.grant(r.epoch, []),
         r.store.read(r.epoch, ['group:g']),
@@ -64,6 +64,8 @@ export function run(suite: CounterStoreSuite): void {
         r.store.renew(r.epoch, []),
         r.store.settle(r.epoch, []),
         r.store.expire(r.epoch, []),
+        r.store.drain(r.epoch, [], 0),
+        r.store.idle(0, r.epoch, 0, new AbortController().signal)[Symbol.asyncIterator]().next(),
       ];
       for (const call of calls) {
         const error = await call.then(

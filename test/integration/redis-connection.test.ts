@@ -66,7 +66,7 @@ describe('signing in', () => {
     );
     await allow('later', rights);
     await up;
-    expect(await store.history()).toMatch(/^[0-9a-f]{40}$/);
+    expect((await store.history(0)).id).toMatch(/^[0-9a-f]{40}$/);
   });
 
   it('keys outside the prefix are not needed, and another prefix is said', async () => {
@@ -177,9 +177,13 @@ describe('which servers', () => {
     { info: 'nothing:here', says: 'is an unknown version' },
     {
       info: 'redis_version:7.2.4\r\nredis_mode:cluster',
-      says: 'cluster mode; point to a standalone primary',
+      says: 'cluster mode; it is a cluster node; give redis+cluster://',
     },
-    { info: 'redis_version:7.2.4\r\nredis_mode:sentinel', says: 'sentinel mode' },
+    { info: 'redis_version:7.2.4\r\nredis_mode:sentinel', says: 'give redis+sentinel://' },
+    {
+      info: 'redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:9.0.0\r\nserver_mode:cluster',
+      says: 'cluster mode (Valkey); it is a cluster node',
+    },
   ])('$info is refused', async ({ info, says }) => {
     const fake = await startFakeServer((command) =>
       command[0] === 'INFO' ? `$${info.length}\r\n${info}\r\n` : '+OK\r\n',
@@ -235,7 +239,7 @@ describe('which servers', () => {
       );
       guest.destroy();
       await up;
-      expect(await store.history()).toMatch(/^[0-9a-f]{40}$/);
+      expect((await store.history(0)).id).toMatch(/^[0-9a-f]{40}$/);
     } finally {
       await closeAll();
       await full.stop();
@@ -250,15 +254,15 @@ describe('losing the server', () => {
       const store = storeWith({ url: own.url });
       const changes: string[] = [];
       store.onConnection(({ status }) => changes.push(status));
-      const epoch = { history: await store.history(), generation: 1 };
+      const epoch = { history: (await store.history(0)).id, generation: 1 };
       await own.kill();
       await until(() => changes.includes('down'));
       for (const call of [
         () => store.take(epoch, [{ conversation: 'group:g', count: 1 }]),
         () => store.read(epoch, ['group:g']),
         () => store.grant(epoch, []),
-        () => store.history(),
-        () => store.sweep(2, new AbortController().signal),
+        () => store.history(0),
+        () => store.sweep(0, () => 2, new AbortController().signal),
       ]) {
         const startedAtMs = performance.now();
         await expect(call()).rejects.toMatchObject({ code: 'counter_unavailable', retryable: true });
@@ -270,7 +274,7 @@ describe('losing the server', () => {
       await own.start();
       await until(() => changes.length === 3);
       expect(changes).toEqual(['up', 'down', 'up']);
-      const history = await store.history();
+      const { id: history } = await store.history(0);
       expect(await store.take(epoch, [{ conversation: 'group:g', count: 1 }])).toEqual({
         status: 'stale',
         history,
@@ -308,7 +312,7 @@ async function allow(user: string, commands: readonly string[], keys = '~seq:*')
 
 /** Every call of the port once, and what it must answer. */
 async function useAll(store: RedisCounterStore, conversation: string): Promise<void> {
-  const epoch: Epoch = { history: await store.history(), generation: 7 };
+  const epoch: Epoch = { history: (await store.history(0)).id, generation: 7 };
   const requests = [{ conversation, count: 3 }];
   expect(await store.take(epoch, requests)).toMatchObject({ results: [{ status: 'missing' }] });
   const block = { start: 0, end: 10 };
@@ -320,11 +324,11 @@ async function useAll(store: RedisCounterStore, conversation: string): Promise<v
   expect(await store.read(epoch, [conversation])).toMatchObject({
     results: [{ word: { last: 3, remaining: 7 } }],
   });
-  expect(await store.sweep(7, new AbortController().signal)).toBe(0);
+  expect(await store.sweep(0, () => 7, new AbortController().signal)).toBe(0);
 }
 
 async function failure(store: RedisCounterStore): Promise<TidemarkError> {
-  const error = await store.history().then(
+  const error = await store.history(0).then(
     () => undefined,
     (reason: unknown) => reason,
   );

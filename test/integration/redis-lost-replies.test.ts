@@ -26,7 +26,7 @@ beforeEach(async () => {
   changes = [];
   store = new RedisCounterStore({ url: `redis://127.0.0.1:${proxy.port}`, replyTimeoutMs: 1_000 });
   store.onConnection(({ status }) => changes.push(status));
-  epoch = { history: await store.history(), generation: 1 };
+  epoch = { history: (await store.history(0)).id, generation: 1 };
 });
 
 afterEach(async () => {
@@ -150,7 +150,7 @@ it('a server that restarts empty: what was under way is lost, and what follows i
   proxy.hold(false);
   await server.start();
   expect(await pending).toMatchObject({ status: 'lost' });
-  const history = await store.history();
+  const { id: history } = await store.history(0);
   expect(history).not.toBe(epoch.history);
   expect(await take(conversation)).toEqual({ status: 'stale', history });
   epoch = { history, generation: 2 };
@@ -168,7 +168,7 @@ it('FLUSHALL behind a take whose reply was lost: lost, never taken again', async
   await server.command('FLUSHALL');
   proxy.targetPort = behind;
   expect(await pending).toMatchObject({ status: 'lost' });
-  expect(await store.history()).toBe(epoch.history);
+  expect((await store.history(0)).id).toBe(epoch.history);
   expect(await take(conversation)).toMatchObject({ results: [{ status: 'missing' }] });
 });
 
@@ -255,7 +255,7 @@ it('close waits for the answers under way and removes the lanes', async () => {
 
 it('a take beyond the lanes waits for its turn', async () => {
   const narrow = new RedisCounterStore({ url: server.url, maxConcurrentTakes: 1 });
-  const own = { history: await narrow.history(), generation: 1 };
+  const own = { history: (await narrow.history(0)).id, generation: 1 };
   const conversation = await word(100);
   const replies = await Promise.all(
     Array.from({ length: 20 }, () => narrow.take(own, [{ conversation, count: 1 }])),
@@ -299,7 +299,7 @@ it('a demoted primary is left, and used again once it is one', async () => {
     await until(async () => String(await server.command('INFO', 'replication')).includes('link_status:up'));
     const reply = await take(conversation).catch((error: unknown) => error);
     expect(reply).toMatchObject({ status: 'stale' });
-    const refused = await store.history().catch((error: unknown) => error);
+    const refused = await store.history(0).catch((error: unknown) => error);
     expect(refused).toMatchObject({
       code: 'counter_unavailable',
       message: expect.stringContaining('replica'),
@@ -307,7 +307,7 @@ it('a demoted primary is left, and used again once it is one', async () => {
     expect(changes).toEqual(['up', 'down']);
     await server.command('REPLICAOF', 'NO', 'ONE');
     await until(async () => changes.at(-1) === 'up');
-    expect(await store.history()).not.toBe(epoch.history);
+    expect((await store.history(0)).id).not.toBe(epoch.history);
   } finally {
     await server.command('REPLICAOF', 'NO', 'ONE');
     await other.stop();

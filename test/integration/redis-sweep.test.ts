@@ -46,23 +46,23 @@ it('removes the words of earlier generations and nothing else', async () => {
   const odd = ['seq:{group:a}:12}:3', 'seq:{group:{x}}:2', 'seq:{private:ä€🎉:b}:11'];
   for (const key of [...others, ...odd]) await server.command('SET', key, '1000000000001');
   await server.command('RPUSH', 'seq:{group:list}:3', 'x');
-  await store.history();
+  await store.history(0);
   const lanes = (await server.command('KEYS', 'seq:lane:*')) as string[];
   expect(lanes).toHaveLength(8);
 
-  expect(await store.sweep(12, never)).toBe(staleWords + odd.length);
+  expect(await store.sweep(0, () => 12, never)).toBe(staleWords + odd.length);
 
   const left = (await server.command('KEYS', '*')) as string[];
   expect(left.sort()).toEqual([...others, 'seq:{group:list}:3', ...lanes].sort());
-  expect(await store.sweep(12, never)).toBe(0);
+  expect(await store.sweep(0, () => 12, never)).toBe(0);
 });
 
 it('leaves Redis its time', async () => {
   await fill(staleWords);
-  await store.history();
+  await store.history(0);
   const before = await cpuSeconds();
   const startedAtMs = performance.now();
-  await store.sweep(12, never);
+  await store.sweep(0, () => 12, never);
   const tookMs = performance.now() - startedAtMs;
   // 10,000 keys in steps of about 500, each followed by 20 ms.
   expect(tookMs).toBeGreaterThan(15 * 20);
@@ -72,19 +72,19 @@ it('leaves Redis its time', async () => {
 it('ends early when it is told to, and says how far it came', async () => {
   await fill(staleWords);
   const abort = new AbortController();
-  const swept = store.sweep(12, abort.signal);
+  const swept = store.sweep(0, () => 12, abort.signal);
   await sleep(100);
   abort.abort();
   const removed = await swept;
   expect(removed).toBeGreaterThan(0);
   expect(removed).toBeLessThan(staleWords);
-  expect(await store.sweep(12, never)).toBe(staleWords - removed);
+  expect(await store.sweep(0, () => 12, never)).toBe(staleWords - removed);
 });
 
 it('a sweep is cut off by close', async () => {
   await fill(staleWords);
-  await store.history();
-  const swept = store.sweep(12, never).catch((error: unknown) => error);
+  await store.history(0);
+  const swept = store.sweep(0, () => 12, never).catch((error: unknown) => error);
   await sleep(50);
   await store.close();
   expect(await swept).toMatchObject({ code: 'closed' });

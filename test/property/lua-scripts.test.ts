@@ -17,6 +17,7 @@ type Operation =
       readonly requests: readonly { of: number; count: number }[];
     }
   | { readonly kind: 'grant'; readonly stale: boolean; readonly grants: readonly GrantPlan[] }
+  | { readonly kind: 'drain'; readonly stale: boolean; readonly which: readonly number[] }
   | { readonly kind: 'read'; readonly stale: boolean };
 
 /** A grant relative to what the word is when it runs, so that most of them fit and the others just miss. */
@@ -68,6 +69,14 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
       ),
     }),
   },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant('drain' as const),
+      stale,
+      which: fc.uniqueArray(of, { minLength: 1 }),
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('read' as const), stale }) },
 );
 
@@ -86,16 +95,16 @@ afterAll(async () => {
 
 it('the scripts and the memory store answer the same to any sequence of calls', async () => {
   console.log(`lua-scripts: seed ${seed}`);
-  const histories = { redis: await redis.history() };
+  const histories = { redis: (await redis.history(0)).id };
   let run = 0;
-  const seen = { taken: 0, short: 0, missing: 0, granted: 0, refused: 0, stale: 0 };
+  const seen = { taken: 0, short: 0, missing: 0, granted: 0, refused: 0, stale: 0, drained: 0, kept: 0 };
   await fc.assert(
     fc.asyncProperty(fc.array(operation, { minLength: 1, maxLength: 25 }), async (operations) => {
       run += 1;
       const memory = new MemoryCounterStore();
       const both: [CounterStore, Epoch][] = [
         [redis, { history: histories.redis, generation: 1 }],
-        [memory, { history: await memory.history(), generation: 1 }],
+        [memory, { history: (await memory.history(0)).id, generation: 1 }],
       ];
       const name = (index: number): string => `group:run${run}-${index}`;
       for (const step of operations) {
@@ -135,6 +144,10 @@ async function plan(
     }));
     return async (store, own) => comparable(await store.take(seenBy(own), requests));
   }
+  if (step.kind === 'drain') {
+    const names = step.which.map(name);
+    return async (store, own) => comparable(await store.drain(seenBy(own), names, 0));
+  }
   const words = await memory.read(
     epoch,
     step.grants.map((grant) => name(grant.of)),
@@ -161,8 +174,12 @@ function comparable(reply: unknown): unknown {
 }
 
 function tally(seen: Record<string, number>, reply: unknown): void {
-  const { status, results } = reply as { status: string; results?: (string | { status: string })[] };
-  const answers =
-    status === 'stale' ? ['stale'] : results!.map((r) => (typeof r === 'string' ? r : r.status));
-  for (const answer of answers) if (answer in seen) seen[answer]! += 1;
+  const { status, results, words } = reply as {
+    status: string;
+    results?: (string | { status: string })[];
+    words?: unknown[];
+  };
+  const drained = words?.map((word) => (word === undefined ? 'kept' : 'drained'));
+  const given = results?.map((result) => (typeof result === 'string' ? result : result.status));
+  for (const answer of drained ?? given ?? [status]) if (answer in seen) seen[answer]! += 1;
 }

@@ -1,6 +1,8 @@
 /** What `tidemark doctor` looks at in Redis, over a connection of its own. */
 
 import { createClient } from 'redis';
+import { findPrimaries } from '../../counters/redis/find-primaries.js';
+import type { NodeSettings } from '../../counters/redis/node-settings.js';
 import { type RedisSettings, resolveOptions } from '../../counters/redis/options.js';
 import { RedisCounterStore } from '../../counters/redis/redis-counter-store.js';
 import { type Check, clockCheck, reasonOf, within } from './doctor.js';
@@ -14,17 +16,34 @@ export interface RedisTarget {
 
 type Info = ReadonlyMap<string, string>;
 
-/** Everything about one Redis server. Faults become checks; nothing is thrown. */
+/** Everything about Redis: one server, the primary that sentinels name, or all primaries of a cluster. Nothing is thrown. */
 export async function examineRedis(target: RedisTarget, timeoutMs: number): Promise<Check[]> {
   let settings: RedisSettings;
+  let primaries: readonly NodeSettings[];
   try {
     settings = resolveOptions(target);
   } catch (error) {
-    return [
-      { check: 'redis.connection', status: 'failure', found: reasonOf(error), advice: 'correct the URL' },
-    ];
+    return [failure(reasonOf(error), 'correct the URL')];
   }
-  const client = createClient(settings.clientOptions()) as Client;
+  try {
+    primaries = await within(timeoutMs, findPrimaries(settings));
+  } catch (error) {
+    return [failure(`${settings.endpoint}: ${reasonOf(error)}`, connectionAdvice)];
+  }
+  const kind = settings.target.kind;
+  const found = primaries.map((node) => examineNode(node, kind === 'cluster', timeoutMs));
+  const permissions = await permissionCheck(target);
+  return [...(await Promise.all(found)).flat(), permissions];
+}
+
+const connectionAdvice = 'check that the server runs, and host, port, user and password';
+
+function failure(found: string, advice: string): Check {
+  return { check: 'redis.connection', status: 'failure', found, advice };
+}
+
+async function examineNode(node: NodeSettings, inCluster: boolean, timeoutMs: number): Promise<Check[]> {
+  const client = createClient(node.clientOptions()) as Client;
   // A connection that is lost later ends the calls under way; they report it.
   client.on('error', () => undefined);
   const startedAtMs = performance.now();
@@ -32,47 +51,29 @@ export async function examineRedis(target: RedisTarget, timeoutMs: number): Prom
     await within(timeoutMs, client.connect());
   } catch (error) {
     client.destroy();
-    return [
-      {
-        check: 'redis.connection',
-        status: 'failure',
-        found: `${settings.endpoint}: ${reasonOf(error)}`,
-        advice: 'check that the server runs, and host, port, user and password',
-      },
-    ];
+    return [failure(`${node.endpoint}: ${reasonOf(error)}`, connectionAdvice)];
   }
-  const tookMs = Math.ceil(performance.now() - startedAtMs);
+  const found = `${node.endpoint}, ${Math.ceil(performance.now() - startedAtMs)} ms`;
   try {
-    const connection: Check = {
-      check: 'redis.connection',
-      status: 'ok',
-      found: `${settings.endpoint}, ${tookMs} ms`,
-    };
-    return [connection, ...(await within(timeoutMs, examineConnected(client, target)))];
+    const checks = await within(timeoutMs, examineConnected(client, inCluster));
+    return [{ check: 'redis.connection', status: 'ok', found }, ...checks];
   } catch (error) {
-    const found = `${settings.endpoint}: ${reasonOf(error)}`;
-    return [
-      {
-        check: 'redis.connection',
-        status: 'failure',
-        found,
-        advice: 'the server did not answer; see its log',
-      },
-    ];
+    return [failure(`${node.endpoint}: ${reasonOf(error)}`, 'the server did not answer; see its log')];
   } finally {
     client.destroy();
   }
 }
 
-async function examineConnected(client: Client, target: RedisTarget): Promise<Check[]> {
+async function examineConnected(client: Client, inCluster: boolean): Promise<Check[]> {
   const info = await infoOf(client);
-  const checks = [await permissionCheck(target)];
+  const checks: Check[] = [];
   if (info === undefined) {
     const advice = 'allow the user +info: Tidemark needs it, inside scripts, too';
     checks.push({ check: 'redis.info', status: 'warning', found: 'INFO is forbidden', advice });
   } else {
-    checks.unshift(versionCheck(info), ...roleChecks(info));
+    checks.push(versionCheck(info), ...roleChecks(info, inCluster));
     checks.push(await persistenceCheck(client, info), evictionCheck(info));
+    checks.push(...(await backlogChecks(client)));
   }
   checks.push(await clockOf(client));
   return checks;
@@ -105,7 +106,7 @@ function versionCheck(info: Info): Check {
   return { check: 'redis.version', status: 'failure', found, advice: 'use Redis 6.2 or newer, or Valkey' };
 }
 
-function roleChecks(info: Info): Check[] {
+function roleChecks(info: Info, inCluster: boolean): Check[] {
   const role = info.get('role') ?? 'unknown';
   const replicas = info.get('connected_slaves') ?? '0';
   const isPrimary = role === 'master';
@@ -115,14 +116,9 @@ function roleChecks(info: Info): Check[] {
     isPrimary
       ? { check: 'redis.role', status: 'ok', found: `primary with ${replicas} replicas` }
       : { check: 'redis.role', status: 'failure', found: role, advice: 'point --redis to the primary' },
-    mode === 'standalone'
+    mode === (inCluster ? 'cluster' : 'standalone')
       ? { check: 'redis.mode', status: 'ok', found: mode }
-      : {
-          check: 'redis.mode',
-          status: 'failure',
-          found: mode,
-          advice: 'point --redis to a standalone primary',
-        },
+      : { check: 'redis.mode', status: 'failure', found: mode, advice: modeAdvice(mode) },
     history === undefined
       ? {
           check: 'redis.replication_id',
@@ -134,12 +130,26 @@ function roleChecks(info: Info): Check[] {
   ];
 }
 
+function modeAdvice(mode: string): string {
+  if (mode === 'cluster') return 'give redis+cluster:// with some of its nodes';
+  if (mode === 'sentinel') return 'give redis+sentinel:// with the name of the primary';
+  return 'point --redis to the primary itself';
+}
+
+/** The proof that a history only got a new name needs a server that does not forget within a second where it came from. */
+async function backlogChecks(client: Client): Promise<Check[]> {
+  const seconds = await configOf(client, 'repl-backlog-ttl');
+  if (seconds !== '1') return [];
+  const advice = 'set repl-backlog-ttl to 2 s or more, or to 0';
+  return [{ check: 'redis.repl_backlog_ttl', status: 'warning', found: '1 s', advice }];
+}
+
 /** The store's own check of version, role and permissions: what passes here works there. */
 async function permissionCheck(target: RedisTarget): Promise<Check> {
   const check = 'redis.permissions';
   const store = new RedisCounterStore(target);
   try {
-    await store.history();
+    await store.history(0);
     return { check, status: 'ok', found: 'scripts and keys may be used' };
   } catch (error) {
     return { check, status: 'failure', found: reasonOf(error), advice: 'see the message' };

@@ -48,7 +48,7 @@ export function addList(program: Command, runner: Runner): void {
 
 async function print(output: Output, entries: readonly LedgerEntry[], withHead: boolean): Promise<void> {
   if (output.json) {
-    await output.write(entries.map((entry) => `${JSON.stringify(entry)}\n`).join(''));
+    await output.write(entries.map((entry) => `${JSON.stringify(shownOf(entry))}\n`).join(''));
     return;
   }
   const head = ['conversation', 'ceiling', 'floor', 'block', 'generation', 'reserved at'];
@@ -58,4 +58,9 @@ async function print(output: Output, entries: readonly LedgerEntry[], withHead: 
     timeText(reservedAtMs),
   ]);
   await output.write(`${columns(withHead ? [head, ...rows] : rows)}\n`);
+}
+
+/** The same as `inspect` shows. A hold lasts a second at most: nobody would come in time to see it. */
+function shownOf({ conversation, ceiling, floor, generation, blockSize, reservedAtMs }: LedgerEntry) {
+  return { conversation, ceiling, floor, generation, blockSize, reservedAtMs };
 }

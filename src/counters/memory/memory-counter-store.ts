@@ -3,12 +3,12 @@ import type {
   ConnectionChange,
   CounterStore,
   CounterStoreTraits,
-  DrainedWord,
+  DrainReply,
   Epoch,
   ExpiredTake,
   Grant,
   GrantReply,
-  GrantResult,
+  History,
   OpenReply,
   OpenTake,
   ReadReply,
@@ -24,18 +24,11 @@ import type {
   TrackReply,
   TrackRequest,
 } from '../../core/counter-store.js';
-import {
-  type CounterWord,
-  lastOf,
-  maxRemaining,
-  maxSequenceNumber,
-  packWord,
-  remainingOf,
-  takeFrom,
-} from '../../core/counter-word.js';
+import { lastOf, takeFrom } from '../../core/counter-word.js';
 import { checkInteger } from '../../core/options.js';
 import { TidemarkError } from '../../errors.js';
 import { KeptClaims } from './kept-claims.js';
+import { decoded, type KeptWord, KeptWords } from './kept-words.js';
 
 /** Most receipts by default: those of ten minutes at 400 messages a second, in about 60 MB. */
 const defaultMaxReceipts = 250_000;
@@ -54,9 +47,9 @@ const missing = { status: 'missing' } as const;
  * ```
  */
 export class MemoryCounterStore implements CounterStore {
-  readonly traits: CounterStoreTraits = { private: true, maxBatch: 10_000 };
+  readonly traits: CounterStoreTraits = { private: true, maxBatch: 10_000, slots: 1 };
   readonly #nowMs: () => number;
-  readonly #words = new Map<string, number>();
+  readonly #words = new KeptWords();
   readonly #claims: KeptClaims;
   #history: string = randomUUID();
   #closed = false;
@@ -73,14 +66,23 @@ export class MemoryCounterStore implements CounterStore {
   }
 
   /**
+   * The slot of a conversation. There is only one.
+   *
+   * @returns 0
+   */
+  slotOf(_conversation: string): number {
+    return 0;
+  }
+
+  /**
    * The id of the data set that the words belong to now.
    *
    * @returns a random id; another one after {@link lose}
    * @throws TidemarkError `closed`
    */
-  async history(): Promise<string> {
+  async history(_slot: number): Promise<History> {
     this.#check();
-    return this.#history;
+    return { id: this.#history };
   }
 
   /**
@@ -95,45 +97,48 @@ export class MemoryCounterStore implements CounterStore {
     this.#check();
     if (epoch.history !== this.#history) return { status: 'stale', history: this.#history };
     const results = new Array<TakeResult>(requests.length);
+    const nowMs = this.#nowMs();
     let storeTimeMs = 0;
     for (let index = 0; index < requests.length; index += 1) {
       const request = requests[index]!;
       const { conversation, count } = request;
-      const word = this.#words.get(conversation);
+      const kept = this.#words.get(conversation);
       if (request.claims !== undefined) {
-        const nowMs = this.#nowMs();
-        results[index] = this.#takeClaims(epoch, request, word, nowMs);
+        results[index] = this.#takeClaims(epoch, request, kept, nowMs);
         if (results[index]!.status === 'missing') storeTimeMs = nowMs;
         continue;
       }
-      if (word === undefined) {
+      if (kept === undefined) {
         results[index] = missing;
-        if (storeTimeMs === 0) storeTimeMs = this.#nowMs();
+        storeTimeMs = nowMs;
         continue;
       }
-      const after = takeFrom(word, count);
+      kept.touchedAtMs = nowMs;
+      const after = takeFrom(kept.word, count);
       if (after === undefined) {
-        results[index] = { status: 'short', word: decoded(word) };
+        results[index] = { status: 'short', word: decoded(kept.word) };
         continue;
       }
-      this.#words.set(conversation, after);
+      kept.word = after;
       results[index] = { status: 'taken', word: decoded(after) };
     }
     return { status: 'done', results, storeTimeMs };
   }
 
   /** I10: what the calls ask for beside numbers is kept in the same step. */
-  #takeClaims(epoch: Epoch, request: TakeRequest, word: number | undefined, nowMs: number): TakeResult {
+  #takeClaims(epoch: Epoch, request: TakeRequest, kept: KeptWord | undefined, nowMs: number): TakeResult {
     const found = this.#claims.lookUp(request, nowMs);
     const count = request.count - found.filter(({ status }) => status !== 'fresh').length;
     const mayTake = this.#claims.mayTake(request, epoch.generation);
     if (count === 0 && mayTake)
       return { status: 'repeated', claims: this.#claims.keep(request, found, 0, nowMs) };
-    if (word === undefined) return { ...missing, claims: found };
+    if (kept === undefined) return { ...missing, claims: found };
+    kept.touchedAtMs = nowMs;
+    const { word } = kept;
     const after = takeFrom(word, count);
     if (after === undefined) return { status: 'short', word: decoded(word), claims: found };
     if (!mayTake) return { status: 'untracked' };
-    this.#words.set(request.conversation, after);
+    kept.word = after;
     const claims = this.#claims.keep(request, found, lastOf(word), nowMs);
     return { status: 'taken', word: decoded(after), claims };
   }
@@ -150,25 +155,7 @@ export class MemoryCounterStore implements CounterStore {
     this.#check();
     if (epoch.history !== this.#history) return { status: 'stale', history: this.#history };
     const nowMs = this.#nowMs();
-    return { status: 'done', results: grants.map((grant) => this.#grant(grant, nowMs)) };
-  }
-
-  #grant({ conversation, block, mode, expiresAtStoreTimeMs }: Grant, nowMs: number): GrantResult {
-    const size = block.end - block.start;
-    if (size < 1 || size > maxRemaining || block.end > maxSequenceNumber) return 'refused';
-    // I8: a reservation that took too long is not installed; somebody may have taken the conversation over since.
-    if (mode === 'install' && nowMs > expiresAtStoreTimeMs) return 'refused';
-    const word = this.#words.get(conversation);
-    const ceiling = word === undefined ? -1 : lastOf(word) + remainingOf(word);
-    if (mode === 'install' && ceiling < block.start) {
-      this.#words.set(conversation, packWord({ last: block.start, remaining: size }));
-      return 'granted';
-    }
-    // I5: only the word that the reservation was made for lets the grant pass.
-    if (word === undefined || ceiling !== block.start || remainingOf(word) + size > maxRemaining)
-      return 'refused';
-    this.#words.set(conversation, word + packWord({ last: 0, remaining: size }));
-    return 'granted';
+    return { status: 'done', results: grants.map((grant) => this.#words.grant(grant, nowMs)) };
   }
 
   /**
@@ -183,9 +170,9 @@ export class MemoryCounterStore implements CounterStore {
     this.#check();
     if (epoch.history !== this.#history) return { status: 'stale', history: this.#history };
     const results = conversations.map((conversation): ReadResult => {
-      const word = this.#words.get(conversation);
-      if (word === undefined) return missing;
-      return { status: 'present', word: decoded(word) };
+      const kept = this.#words.get(conversation);
+      if (kept === undefined) return missing;
+      return { status: 'present', word: decoded(kept.word) };
     });
     return { status: 'done', results, storeTimeMs: this.#nowMs() };
   }
@@ -216,9 +203,9 @@ export class MemoryCounterStore implements CounterStore {
   async track(epoch: Epoch, requests: readonly TrackRequest[], leaseMs: number): Promise<TrackReply> {
     return this.#in(epoch, (nowMs) => {
       const results = requests.map(({ conversation, completeUpTo }) => {
-        const word = this.#words.get(conversation);
-        if (word === undefined) return missing;
-        const range = { completeUpTo, last: lastOf(word) };
+        const kept = this.#words.get(conversation);
+        if (kept === undefined) return missing;
+        const range = { completeUpTo, last: lastOf(kept.word) };
         this.#claims.track(conversation, epoch.generation, range, nowMs + leaseMs);
         return { status: 'tracked' } as const;
       });
@@ -237,9 +224,9 @@ export class MemoryCounterStore implements CounterStore {
   async readOpen(epoch: Epoch, conversations: readonly string[]): Promise<OpenReply> {
     return this.#in(epoch, (nowMs) => {
       const results = conversations.map((conversation) => {
-        const word = this.#words.get(conversation);
-        if (word === undefined) return missing;
-        return this.#claims.read(conversation, decoded(word), epoch.generation, nowMs);
+        const kept = this.#words.get(conversation);
+        if (kept === undefined) return missing;
+        return this.#claims.read(conversation, decoded(kept.word), epoch.generation, nowMs);
       });
       return { status: 'done', results };
     });
@@ -293,21 +280,38 @@ export class MemoryCounterStore implements CounterStore {
   /**
    * Removes words, so that what is left of their blocks can be handed back to the ledger.
    *
-   * @param epoch - the history that the caller believes in; another one removes nothing
-   * @param limit - most words to remove in this call
-   * @returns the removed words; empty when there are none left
+   * @param epoch - the history that the caller believes in; another one answers `stale`
+   * @param conversations - keys of distinct conversations
+   * @param idleMs - words that were changed less than this ago stay; 0 removes all
+   * @returns what each was, undefined where there was none or it stayed; or `stale`
    * @throws TidemarkError `closed`
    */
-  async drain(epoch: Epoch, limit: number): Promise<readonly DrainedWord[]> {
+  async drain(epoch: Epoch, conversations: readonly string[], idleMs: number): Promise<DrainReply> {
+    return this.#in(epoch, (nowMs) => {
+      const words = conversations.map((conversation) => this.#words.drain(conversation, idleMs, nowMs));
+      return { status: 'done', words };
+    });
+  }
+
+  /**
+   * Conversations whose word nobody has changed for some time, at most 1,000 looked at in one turn of the event loop.
+   *
+   * @param epoch - the history that the caller believes in; nothing is found in another one
+   * @param idleMs - how long nobody has changed them
+   * @param signal - ends the walk early, without an error
+   * @throws TidemarkError `closed`
+   */
+  async *idle(
+    _slot: number,
+    epoch: Epoch,
+    idleMs: number,
+    signal: AbortSignal,
+  ): AsyncGenerator<readonly string[]> {
     this.#check();
-    const drained: DrainedWord[] = [];
-    if (epoch.history !== this.#history) return drained;
-    for (const [conversation, word] of this.#words) {
-      if (drained.length >= limit) break;
-      drained.push({ conversation, word: decoded(word) });
-      this.#words.delete(conversation);
+    for await (const idle of this.#words.idle(idleMs, this.#nowMs)) {
+      if (epoch.history !== this.#history || signal.aborted) return;
+      if (idle.length > 0) yield idle;
     }
-    return drained;
   }
 
   /**
@@ -354,8 +358,4 @@ export class MemoryCounterStore implements CounterStore {
   #check(): void {
     if (this.#closed) throw new TidemarkError('closed', 'the counter store is closed; make a new one');
   }
-}
-
-function decoded(word: number): CounterWord {
-  return { last: lastOf(word), remaining: remainingOf(word) };
 }

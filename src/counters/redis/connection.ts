@@ -1,7 +1,8 @@
 import { createClient } from 'redis';
 import { TidemarkError } from '../../errors.js';
 import { replyCode } from './failures.js';
-import type { RedisSettings } from './options.js';
+import { ServerRun } from './histories.js';
+import type { NodeSettings } from './node-settings.js';
 import type { Script } from './scripts.js';
 
 /** How often the oldest unanswered call is looked at, as a part of the reply timeout. */
@@ -23,8 +24,13 @@ export class RedisConnection {
   #answered = 0;
   #watch: NodeJS.Timeout | undefined;
   #end: { readonly cause: unknown } | undefined;
+  /** Where it leads, for messages. */
+  readonly endpoint: string;
+  /** The server at the other end, and what is known of its history. */
+  server = new ServerRun();
 
-  private constructor(settings: RedisSettings, onEnd: (cause: unknown) => void) {
+  private constructor(settings: NodeSettings, onEnd: (cause: unknown) => void) {
+    this.endpoint = settings.endpoint;
     this.#client = newClient(settings);
     this.#replyTimeoutMs = settings.replyTimeoutMs;
     this.#onEnd = onEnd;
@@ -38,7 +44,7 @@ export class RedisConnection {
    * @param onEnd - called once when the connection has ended, before the calls that it cut off are rejected; not when
    * opening fails
    */
-  static async open(settings: RedisSettings, onEnd: (cause: unknown) => void): Promise<RedisConnection> {
+  static async open(settings: NodeSettings, onEnd: (cause: unknown) => void): Promise<RedisConnection> {
     const connection = new RedisConnection(settings, onEnd);
     await connection.#connect(settings.connectTimeoutMs);
     return connection;
@@ -112,7 +118,7 @@ export class RedisConnection {
   }
 }
 
-function newClient(settings: RedisSettings): ReturnType<typeof createClient> {
+function newClient(settings: NodeSettings): ReturnType<typeof createClient> {
   try {
     return createClient(settings.clientOptions());
   } catch {

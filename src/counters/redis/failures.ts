@@ -18,16 +18,17 @@ const refusals: Readonly<Record<string, string>> = {
   MISCONF: 'it cannot persist and therefore refuses writes; see its log',
   BUSY: 'another script blocks it; wait, or stop that script with SCRIPT KILL',
   NOREPLICAS: 'it has fewer replicas than min-replicas-to-write asks for; bring them back',
-  CLUSTERDOWN: 'its cluster is down; bring it back',
-  MOVED: 'it is a cluster node; use a standalone Redis',
-  ASK: 'it is a cluster node; use a standalone Redis',
-  TRYAGAIN: 'it is a cluster node that moves slots; use a standalone Redis',
-  CROSSSLOT: 'it is a cluster node; use a standalone Redis',
+  CLUSTERDOWN: 'its cluster is down, or nobody serves the slot; bring the missing primaries back',
+  MOVED: 'another node serves the slot now; it is asked next time',
+  ASK: 'the slot is being moved to another node; it answers again once that is done',
+  TRYAGAIN: 'the slot is being moved to another node; it answers again once that is done',
+  CROSSSLOT: 'it is a cluster node; give redis+cluster://, or the option cluster',
 };
 const tooManyClients = /^ERR max number of clients/;
 const scriptPermission = /^(?:ERR )?.*The user executing the script/;
 /** Redis before 7 puts its own place before the code of an error inside a script. */
 const errorCode = /^(?:@user_script: ?\d+: )?-?([A-Z]+)(?: |$)/;
+const moved = /^MOVED (\d{1,5}) (\S*):(\d{1,5})$/;
 const maxQuotedLength = 200;
 
 /** The code of an error reply (`OOM`, `ERR`); undefined for anything else than an error reply. */
@@ -61,6 +62,24 @@ export function isReplicaError(error: unknown): boolean {
   return code === 'READONLY' || code === 'MASTERDOWN';
 }
 
+/** True when a node of a cluster says that it does not serve the slot: the map of the cluster is out of date. */
+export function isOutOfPlace(error: unknown): boolean {
+  const code = replyCode(error);
+  return code === 'MOVED' || code === 'CLUSTERDOWN' || isReplicaError(error);
+}
+
+/** True when a node of a cluster says that a key is, or will be, somewhere else. */
+export function isElsewhere(error: unknown): boolean {
+  const code = replyCode(error);
+  return code === 'MOVED' || code === 'ASK' || code === 'TRYAGAIN';
+}
+
+/** Where a slot has moved to; undefined for any other error. The host is empty where it is that of the node that says so. */
+export function movedTo(error: unknown): { slot: number; host: string; port: number } | undefined {
+  const parts = error instanceof ErrorReply ? moved.exec(error.message) : null;
+  return parts === null ? undefined : { slot: Number(parts[1]), host: parts[2]!, port: Number(parts[3]) };
+}
+
 /** The error for a call that cannot be done now. */
 export function unavailable(endpoint: string, cause: unknown): TidemarkError {
   if (cause instanceof TidemarkError) return cause;
@@ -81,6 +100,21 @@ export function unavailable(endpoint: string, cause: unknown): TidemarkError {
 /** The error for a server that cannot do what Tidemark needs. */
 export function unsupported(endpoint: string, message: string, cause?: unknown): TidemarkError {
   return failure('counter_unsupported', `Redis at ${endpoint} ${message}`, cause);
+}
+
+/** Why nothing can be learned of a cluster. */
+export function explainClusterTrouble(endpoint: string, cause: unknown): TidemarkError {
+  if (isPermissionError(cause)) {
+    const message = `does not tell this user who serves which slots (${(cause as Error).message})`;
+    return unsupported(endpoint, `${message}; allow it: ACL SETUSER <user> +cluster|slots`, cause);
+  }
+  if (isReply(cause) && /cluster support disabled/.test(cause.message))
+    return unsupported(
+      endpoint,
+      'belongs to no cluster; give redis://host:port, or the option client',
+      cause,
+    );
+  return unavailable(endpoint, cause);
 }
 
 /** The error for calls after close, and for those that it cut off. */

@@ -6,7 +6,7 @@
  * | `seq:{group:g1}:7` | the counter word of generation 7 |
  * | `seq:{group:g1}:receipt:m1` | the number of the message id `m1`, in whichever generation |
  * | `seq:{group:g1}:open` | open takes, in whichever generation |
- * | `seq:lane:<process>:<n>` | a lane |
+ * | `seq:lane:<process>:<n>` | a lane; `seq:lane:<process>:{<tag>}:<n>` in a cluster, where the tag leads to its slot |
  *
  * What follows the last `}` tells the kind: a message id has `}` as `%7D` there, and `%` as `%25`.
  */
@@ -41,24 +41,38 @@ export function openKey(prefix: string, conversation: string): string {
   return `${prefix}:{${conversation}}:open`;
 }
 
-/** The pattern of SCAN that every word's key matches; {@link generationOfKey} decides. */
+/** The pattern of SCAN that every word's key matches; {@link readWordKey} decides. */
 export function wordPattern(prefix: string): string {
   return `${prefix}:{*}:[1-9]*`;
 }
 
-/** The generation of a word's key; undefined for any other key. An id may hold `}:`, so the last one counts. */
-export function generationOfKey(prefix: string, key: string): number | undefined {
+/** What a word's key says; undefined for any other key. An id may hold `}:`, so the last one counts. */
+export function readWordKey(
+  prefix: string,
+  key: string,
+): { readonly conversation: string; readonly generation: number } | undefined {
   const start = prefix.length + 2;
   const end = key.lastIndexOf('}:');
   if (end < start || !key.startsWith(`${prefix}:{`)) return undefined;
   const generation = key.slice(end + 2);
-  if (!canonicalGeneration.test(generation) || !conversationKey.test(key.slice(start, end))) return undefined;
-  return Number(generation);
+  const conversation = key.slice(start, end);
+  if (!canonicalGeneration.test(generation) || !conversationKey.test(conversation)) return undefined;
+  return { conversation, generation: Number(generation) };
 }
 
-/** The key of a lane of one store instance. `name` is its number, or `probe`. */
-export function laneKey(prefix: string, processId: string, name: number | 'probe'): string {
-  return `${prefix}:lane:${processId}:${name}`;
+/**
+ * The key of a lane of one store instance. `name` is its number, or `probe`; `tag`, in a cluster, is a text whose slot the
+ * lane shares.
+ */
+export function laneKey(
+  prefix: string,
+  processId: string,
+  name: number | 'probe',
+  tag: string | undefined,
+): string {
+  return tag === undefined
+    ? `${prefix}:lane:${processId}:${name}`
+    : `${prefix}:lane:${processId}:{${tag}}:${name}`;
 }
 
 /** @throws TidemarkError `invalid_argument` */

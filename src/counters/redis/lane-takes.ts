@@ -1,9 +1,8 @@
 import type { Epoch, TakeReply, TakeRequest } from '../../core/counter-store.js';
 import type { RedisConnection } from './connection.js';
-import { closed, hasCertainlyNotRun, isReplicaError, isReply, unavailable } from './failures.js';
+import { closed, hasCertainlyNotRun, isReply, unavailable } from './failures.js';
 import { type Lane, Lanes, laneTtlMs } from './lanes.js';
-import type { RedisLink } from './link.js';
-import type { RedisSettings } from './options.js';
+import { failureOf, type Primaries } from './primaries.js';
 import { decodeTake, type TakeAnswer } from './reply.js';
 import type { Scripts } from './scripts.js';
 import { planTake, type TakePlan, takeArguments } from './take-command.js';
@@ -15,9 +14,12 @@ const firstRecallRetryMs = 20;
 const maxRecallRetryMs = 500;
 
 const laneTtl = String(laneTtlMs);
+/** Another primary serves the slot now. Which history that has, is known only there. */
+const movedAnswer: TakeAnswer = { status: 'stale', history: 'unknown' };
 
 /** A take as it was sent, for its recall. */
 interface SentTake {
+  readonly slot: number;
   readonly lane: Lane;
   readonly epoch: Epoch;
   readonly plan: TakePlan;
@@ -26,124 +28,145 @@ interface SentTake {
 }
 
 /**
- * Takes, each in a lane. A take whose reply was lost is recalled on the next connection: the record of its lane gives
- * the very same reply, or says that the take has not run, and keeps it from running late.
+ * Takes, each in a lane of its slot. A take whose reply was lost is recalled on the next connection: the record of its lane
+ * gives the very same reply, or says that the take has not run, and keeps it from running late.
  */
 export class LaneTakes {
-  readonly #settings: RedisSettings;
+  readonly #prefix: string;
+  readonly #maxConcurrent: number;
+  readonly #laneKey: (slot: number, number: number) => string;
   readonly #scripts: () => Scripts;
-  readonly #link: RedisLink;
-  readonly #lanes: Lanes;
+  readonly #primaries: Primaries;
+  readonly #lanes = new Map<number, Lanes>();
   #lastNumber = 0;
 
   constructor(parts: {
-    settings: RedisSettings;
-    processId: string;
+    prefix: string;
+    /** Lanes of one slot. */
+    maxConcurrent: number;
+    laneKey: (slot: number, number: number) => string;
     scripts: () => Scripts;
-    link: RedisLink;
+    primaries: Primaries;
   }) {
-    this.#settings = parts.settings;
+    this.#prefix = parts.prefix;
+    this.#maxConcurrent = parts.maxConcurrent;
+    this.#laneKey = parts.laneKey;
     this.#scripts = parts.scripts;
-    this.#link = parts.link;
-    this.#lanes = new Lanes(parts.settings.prefix, parts.processId, parts.settings.maxConcurrentTakes);
-  }
-
-  /** The keys of all lanes. */
-  get laneKeys(): readonly string[] {
-    return this.#lanes.all.map(({ key }) => key);
+    this.#primaries = parts.primaries;
   }
 
   async take(epoch: Epoch, requests: readonly TakeRequest[]): Promise<TakeReply> {
+    const slot = requests.length === 0 ? 0 : this.#primaries.slotOf(requests[0]!.conversation);
     // Known to be out of reach: rejected before it waits for a lane behind takes that wait for Redis.
-    if (this.#link.current === undefined) await this.#link.connection();
-    const lane = await this.#lanes.acquire();
+    if (this.#primaries.current(slot) === undefined) await this.#primaries.connection(slot);
+    const lanes = this.#lanes.get(slot) ?? this.#makeLanes(slot);
+    const lane = await lanes.acquire();
     try {
-      return await this.#takeIn(lane, epoch, requests);
+      return await this.#takeIn(slot, lane, epoch, requests);
     } finally {
-      this.#lanes.release(lane);
+      lanes.release(lane);
     }
   }
 
   /**
-   * Writes a record into each free lane. A lane without one cannot tell a take that has not run from a lost one. Lanes
-   * that are busy may hold a reply that is still to be recalled.
+   * Writes a record into each free lane of a store with one slot. Lanes that are busy may hold a reply that is still to be
+   * recalled.
    */
   async openLanes(connection: RedisConnection): Promise<void> {
-    await Promise.all(
-      this.#lanes.all.filter(({ busy }) => !busy).map((lane) => this.#openLane(connection, lane)),
-    );
+    const lanes = this.#lanes.get(0) ?? this.#makeLanes(0);
+    const nowMs = performance.now();
+    await Promise.all(lanes.makeAll().map((lane) => this.#writeRecord(connection, lane, nowMs)));
+  }
+
+  /** Removes the lanes of those slots that this connection serves. */
+  async removeLanes(connection: RedisConnection): Promise<void> {
+    const removed: Promise<unknown>[] = [];
+    for (const [slot, lanes] of this.#lanes) {
+      if (this.#primaries.current(slot) === connection)
+        removed.push(connection.call(['UNLINK', ...lanes.keys]));
+    }
+    await Promise.allSettled(removed);
   }
 
   /** Rejects takes that wait for a lane. */
   close(): void {
-    this.#lanes.close();
+    for (const lanes of this.#lanes.values()) lanes.close();
   }
 
-  async #openLane(connection: RedisConnection, lane: Lane): Promise<void> {
-    await connection.call(['SET', lane.key, String(this.#lastNumber), 'PX', laneTtl]);
-    lane.recordAtMs = performance.now();
+  #makeLanes(slot: number): Lanes {
+    const lanes = new Lanes((number) => this.#laneKey(slot, number), this.#maxConcurrent);
+    this.#lanes.set(slot, lanes);
+    return lanes;
   }
 
-  async #takeIn(lane: Lane, epoch: Epoch, requests: readonly TakeRequest[]): Promise<TakeReply> {
+  async #takeIn(
+    slot: number,
+    lane: Lane,
+    epoch: Epoch,
+    requests: readonly TakeRequest[],
+  ): Promise<TakeReply> {
     const plan = planTake(requests);
     for (let attempt = 1; ; attempt += 1) {
-      const connection = this.#link.current ?? (await this.#link.connection());
-      await this.#ensureRecord(connection, lane);
+      const connection = this.#primaries.current(slot) ?? (await this.#primaries.connection(slot));
+      const sentAtMs = performance.now();
+      this.#keepRecord(connection, lane, sentAtMs);
       this.#lastNumber += 1;
-      const sent = { lane, epoch, plan, number: this.#lastNumber, sentAtMs: performance.now() };
+      const sent = { slot, lane, epoch, plan, number: this.#lastNumber, sentAtMs };
       let answer: TakeAnswer;
       let cause: unknown;
       try {
         const { take } = this.#scripts();
         answer = decodeTake(await connection.runScript(take, this.#command(take.sha, sent)), plan);
+        if (answer.status === 'done') connection.server.done(epoch.history, sentAtMs);
       } catch (error) {
-        cause = connection.end?.cause ?? error;
-        if (hasCertainlyNotRun(error)) throw this.#refused(connection, cause);
-        answer = await this.#recall(sent, error);
+        if (this.#primaries.moved(slot, connection, error)) answer = movedAnswer;
+        else {
+          cause = connection.end?.cause ?? error;
+          if (hasCertainlyNotRun(error)) throw failureOf(this.#primaries, connection, error);
+          answer = await this.#recall(sent, error);
+        }
       }
       // A take is fenced or has run by now, in any case.
-      if (answer.status === 'done' || answer.status === 'stale') {
-        lane.recordAtMs = answer.status === 'done' ? performance.now() : Number.NEGATIVE_INFINITY;
+      if (answer.status === 'done') {
+        lane.recordAtMs = performance.now();
         return answer;
       }
-      if (answer.status === 'unknown') return this.#lostIn(lane, answer.why, cause);
-      if (attempt === maxAttempts) throw unavailable(this.#settings.endpoint, cause);
+      lane.recordOn = undefined;
+      if (answer.status === 'stale') return answer;
+      if (answer.status === 'unknown')
+        return { status: 'lost', cause: new Error(`the reply of a take was lost: ${answer.why}`, { cause }) };
+      if (attempt === maxAttempts) throw unavailable(connection.endpoint, cause);
     }
   }
 
-  #lostIn(lane: Lane, why: string, cause: unknown): TakeReply {
-    lane.recordAtMs = Number.NEGATIVE_INFINITY;
-    return { status: 'lost', cause: new Error(`the reply of a take was lost: ${why}`, { cause }) };
+  /**
+   * Writes a record into a lane that may have none, ahead of the take on the same connection. Nobody waits for it: without it
+   * a take that never arrived counts as lost, which is safe. What keeps it from being written is told by the take.
+   */
+  #keepRecord(connection: RedisConnection, lane: Lane, nowMs: number): void {
+    if (lane.recordOn === connection && nowMs - lane.recordAtMs < laneTtlMs / 2) return;
+    this.#writeRecord(connection, lane, nowMs).catch(() => undefined);
   }
 
-  async #ensureRecord(connection: RedisConnection, lane: Lane): Promise<void> {
-    if (performance.now() - lane.recordAtMs < laneTtlMs / 2) return;
-    try {
-      await this.#openLane(connection, lane);
-    } catch (error) {
-      // Nothing was taken yet, whatever became of the record.
-      throw this.#refused(connection, connection.end?.cause ?? error);
-    }
-  }
-
-  #refused(connection: RedisConnection, cause: unknown): Error {
-    if (this.#link.isClosed) return closed();
-    const error = unavailable(this.#settings.endpoint, cause);
-    // The next connection may reach the new primary.
-    if (isReplicaError(cause)) connection.destroy(error);
-    return error;
+  /**
+   * A lane without a record cannot tell a take that has not run from a lost one. Only where there is none: a write that
+   * arrives late, over a connection that has ended, must not overwrite the record of a take.
+   */
+  #writeRecord(connection: RedisConnection, lane: Lane, nowMs: number): Promise<unknown> {
+    lane.recordOn = connection;
+    lane.recordAtMs = nowMs;
+    return connection.call(['SET', lane.key, String(this.#lastNumber), 'PX', laneTtl, 'NX']);
   }
 
   #command(sha: string, { lane, epoch, plan, number }: SentTake): string[] {
-    const { prefix } = this.#settings;
-    return takeArguments(plan, { sha, prefix, lane: lane.key, ...epoch, number, laneTtl });
+    return takeArguments(plan, { sha, prefix: this.#prefix, lane: lane.key, ...epoch, number, laneTtl });
   }
 
   /** Finds out what became of a take, through any number of lost connections. */
   async #recall(sent: SentTake, error: unknown): Promise<TakeAnswer> {
-    const { lane, epoch, plan, number, sentAtMs } = sent;
+    const { slot, lane, epoch, plan, number, sentAtMs } = sent;
     for (let refusals = 0; ; ) {
-      const connection = await this.#link.whenUp();
+      const connection = await this.#primaries.whenUp(slot);
       try {
         const { recall } = this.#scripts();
         const args = ['EVALSHA', recall.sha, '1', lane.key, epoch.history, String(number), laneTtl];
@@ -156,11 +179,11 @@ export class LaneTakes {
           return { status: 'unknown', why: 'Redis was away too long' };
         return answer;
       } catch (failure) {
-        if (this.#link.isClosed) throw closed();
-        if (connection.end === undefined) {
+        if (this.#primaries.isClosed) throw closed();
+        if (connection.end === undefined && !this.#primaries.moved(slot, connection, failure)) {
           // It cannot be asked now. After this time nobody can: the record has expired.
           if (performance.now() - sentAtMs > laneTtlMs) return { status: 'unknown', why: String(failure) };
-          await this.#link.pause(Math.min(maxRecallRetryMs, firstRecallRetryMs * 2 ** refusals));
+          await this.#primaries.pause(Math.min(maxRecallRetryMs, firstRecallRetryMs * 2 ** refusals));
           refusals = Math.min(refusals + 1, 10);
         }
       }

@@ -1,5 +1,7 @@
+import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ConnectionChange } from '../../core/counter-store.js';
+import type { TidemarkError } from '../../errors.js';
 import type { RedisConnection } from './connection.js';
 import { closed, unavailable } from './failures.js';
 
@@ -35,6 +37,8 @@ export class RedisLink {
   constructor(endpoint: string, open: Open) {
     this.#endpoint = endpoint;
     this.#open = open;
+    // Each recall that waits listens to it.
+    setMaxListeners(0, this.#closing.signal);
   }
 
   onChange(listener: (change: ConnectionChange) => void): void {
@@ -82,15 +86,15 @@ export class RedisLink {
     });
   }
 
-  /** Ends the connection for good. Whoever waits is rejected with `closed`. */
-  close(): void {
+  /** Ends the connection for good. Whoever waits is rejected with `reason`. */
+  close(reason: TidemarkError = closed()): void {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
     this.#closing.abort();
     const connection = this.#connection;
     this.#connection = undefined;
-    connection?.destroy(closed());
-    this.#settleWaiters((waiter) => waiter.reject(closed()));
+    connection?.destroy(reason);
+    this.#settleWaiters((waiter) => waiter.reject(reason));
   }
 
   async #connect(): Promise<void> {

@@ -1,12 +1,13 @@
-import { randomBytes } from 'node:crypto';
 import type {
   ConnectionChange,
   CounterStore,
   CounterStoreTraits,
+  DrainReply,
   Epoch,
   ExpiredTake,
   Grant,
   GrantReply,
+  History,
   OpenReply,
   OpenTake,
   ReadReply,
@@ -20,13 +21,16 @@ import type {
   TrackReply,
   TrackRequest,
 } from '../../core/counter-store.js';
-import { RedisConnection } from './connection.js';
-import { closed, hasCertainlyNotRun, isReplicaError, unavailable } from './failures.js';
+import { closed, isReply } from './failures.js';
+import { Histories, ServerRuns } from './histories.js';
 import { openKey, receiptKey, wordKey } from './keys.js';
 import { LaneTakes } from './lane-takes.js';
-import { RedisLink } from './link.js';
-import { type RedisCounterStoreOptions, type RedisSettings, resolveOptions } from './options.js';
+import { type RedisCounterStoreOptions, resolveOptions } from './options.js';
+import { failureOf, type Primaries } from './primaries.js';
+import { primariesOf } from './primaries-of.js';
+import { PrimaryOpener } from './primary-opener.js';
 import {
+  decodeDrain,
   decodeGrant,
   decodeOpen,
   decodeRead,
@@ -35,9 +39,8 @@ import {
   decodeSettle,
   decodeTrack,
 } from './reply.js';
-import { loadScripts, type ScriptName, type Scripts } from './scripts.js';
-import { checkServer, primaryHistory } from './server-check.js';
-import { sweepWords } from './sweep.js';
+import { idleWords, sweepWords } from './scan.js';
+import { ScriptCalls } from './script-calls.js';
 
 export type { RedisCounterStoreOptions } from './options.js';
 
@@ -45,10 +48,12 @@ export type { RedisCounterStoreOptions } from './options.js';
 const maxExpired = '100';
 
 /**
- * Counter words in Redis 6.2 or newer, or Valkey: one primary, directly or behind a fixed address.
+ * Counter words in Redis 6.2 or newer, or Valkey: one primary, directly or behind a fixed address; the primary that
+ * sentinels name; or a cluster.
  *
  * Connects at the first call and reconnects by itself until it is closed. The process stays alive until then. A user
- * with few rights needs these (for the default prefix), and `+select` for a database other than 0:
+ * with few rights needs these (for the default prefix), `+select` for a database other than 0, `+cluster|slots` in a
+ * cluster, and `+object|idletime` to let idle words expire:
  *
  * `ACL SETUSER tidemark on >PASSWORD ~seq:* +evalsha +script|load +info +time +get +set +incrby +unlink +scan
  * +zadd +zrange +zrem +zremrangebyscore`
@@ -64,48 +69,78 @@ const maxExpired = '100';
  * ```
  */
 export class RedisCounterStore implements CounterStore {
-  readonly traits: CounterStoreTraits = { private: false, maxBatch: 1_000 };
-  readonly #settings: RedisSettings;
-  readonly #processId = randomBytes(16).toString('hex');
-  readonly #link: RedisLink;
+  readonly traits: CounterStoreTraits;
+  /**
+   * The slot of a conversation.
+   *
+   * @param conversation - the key of the conversation
+   * @returns 0 to 16,383 in a cluster, and 0 otherwise
+   */
+  readonly slotOf: (conversation: string) => number;
+  /**
+   * Asks all primaries of a cluster which of them serves a slot.
+   *
+   * @param slot - 0 to 16,383
+   * @param history - that of the primary which is believed to serve it
+   * @returns true when more than half of all primaries, those out of reach included, name the one with this history. There is
+   * no such method where Redis is no cluster.
+   */
+  readonly confirms?: (slot: number, history: string) => Promise<boolean>;
+  readonly #prefix: string;
+  readonly #primaries: Primaries;
+  readonly #histories: Histories;
   readonly #takes: LaneTakes;
-  #scripts: Scripts | undefined;
+  readonly #calls: ScriptCalls;
   #closing: Promise<void> | undefined;
 
   /**
    * Connects to nothing yet.
    *
-   * @param options - `url` or `client`, and limits; see {@link RedisCounterStoreOptions}
+   * @param options - where Redis is, and limits; see {@link RedisCounterStoreOptions}
    * @throws TidemarkError `invalid_argument`
    */
   constructor(options: RedisCounterStoreOptions) {
-    this.#settings = resolveOptions(options);
-    this.#link = new RedisLink(this.#settings.endpoint, (onEnd) => this.#open(onEnd));
+    const settings = resolveOptions(options);
+    const { prefix, target } = settings;
+    const runs = new ServerRuns();
+    const opener = new PrimaryOpener({ prefix, runs, isCluster: target.kind === 'cluster' });
+    this.#prefix = prefix;
+    this.#histories = new Histories(runs);
+    this.#primaries = primariesOf(settings, opener, this.#histories);
+    this.#calls = new ScriptCalls(this.#primaries, () => opener.scripts);
     this.#takes = new LaneTakes({
-      settings: this.#settings,
-      processId: this.#processId,
-      scripts: () => this.#scripts!,
-      link: this.#link,
+      prefix,
+      maxConcurrent: settings.maxConcurrentTakes,
+      laneKey: (slot, number) => opener.laneKey(slot, number),
+      scripts: () => opener.scripts,
+      primaries: this.#primaries,
     });
+    // In a cluster each slot has its own, and there are too many to open them all.
+    if (this.#primaries.slots === 1) opener.prepare = (connection) => this.#takes.openLanes(connection);
+    this.traits = { private: false, maxBatch: 1_000, slots: this.#primaries.slots };
+    this.slotOf = this.#primaries.slotOf;
+    if (this.#primaries.confirms !== undefined)
+      this.confirms = (slot, history) => this.#primaries.confirms!(slot, history);
   }
 
   /**
-   * Connects if need be, and asks Redis for the replication id of its data set.
+   * Connects if need be, and asks the primary of a slot for the replication id of its data set.
    *
-   * @returns the id, 40 hexadecimal digits; it changes when Redis restarts or a replica is promoted
+   * @param slot - 0, or 0 to 16,383 in a cluster
+   * @returns the id, 40 hexadecimal digits; it changes when Redis restarts or a replica is promoted. With `renamedFrom` when
+   * the same data set had that id up to a moment ago
    * @throws TidemarkError `counter_unavailable`, `counter_unsupported`, `closed`
    */
-  async history(): Promise<string> {
-    return this.#run(async (connection) => {
-      const info = await connection.call(['INFO', 'replication']);
-      try {
-        return primaryHistory(info, this.#settings.endpoint);
-      } catch (error) {
-        // It was a primary when the connection was made; the next one may reach the new primary.
-        connection.destroy(error);
-        throw error;
-      }
-    });
+  async history(slot: number): Promise<History> {
+    const connection = await this.#calls.connection(slot);
+    try {
+      return await this.#histories.of(connection);
+    } catch (error) {
+      const failure = failureOf(this.#primaries, connection, error);
+      // It was a primary when the connection was made; the next one may reach the new primary.
+      if (!isReply(error)) connection.destroy(failure);
+      throw failure;
+    }
   }
 
   /**
@@ -138,14 +173,9 @@ export class RedisCounterStore implements CounterStore {
       args.push(mode, String(block.start), String(block.end), String(expiresAtStoreTimeMs));
     }
     const keys = grants.map(({ conversation }) => this.#wordKey(conversation, epoch));
-    const connection = await this.#connection();
-    try {
-      return decodeGrant(await this.#runScript(connection, 'grant', epoch, keys, args), grants.length);
-    } catch (error) {
-      const failure = this.#failure(connection, error);
-      if (hasCertainlyNotRun(error)) throw failure;
-      return { status: 'lost', cause: failure };
-    }
+    const outcome = await this.#calls.attempt('grant', epoch, grants[0]?.conversation, keys, args);
+    if ('lost' in outcome) return { status: 'lost', cause: outcome.lost };
+    return decodeGrant(outcome.reply, grants.length);
   }
 
   /**
@@ -158,7 +188,8 @@ export class RedisCounterStore implements CounterStore {
    */
   async read(epoch: Epoch, conversations: readonly string[]): Promise<ReadReply> {
     const keys = conversations.map((conversation) => this.#wordKey(conversation, epoch));
-    return decodeRead(await this.#script('read', epoch, keys, []), keys.length);
+    const reply = await this.#calls.run('read', epoch, conversations[0], keys, []);
+    return decodeRead(reply, keys.length);
   }
 
   /**
@@ -170,10 +201,12 @@ export class RedisCounterStore implements CounterStore {
    * @throws TidemarkError `counter_unavailable`, `counter_unsupported`, `closed`
    */
   async restoreReceipts(epoch: Epoch, receipts: readonly Receipt[]): Promise<RestoreReply> {
-    const { prefix } = this.#settings;
-    const keys = receipts.map(({ conversation, messageId }) => receiptKey(prefix, conversation, messageId));
+    const keys = receipts.map(({ conversation, messageId }) =>
+      receiptKey(this.#prefix, conversation, messageId),
+    );
     const args = receipts.flatMap(({ number, ttlMs }) => [String(number), String(ttlMs)]);
-    return decodeRestore(await this.#script('restore', epoch, keys, args), keys.length);
+    const reply = await this.#calls.run('restore', epoch, receipts[0]?.conversation, keys, args);
+    return decodeRestore(reply, keys.length);
   }
 
   /**
@@ -192,7 +225,8 @@ export class RedisCounterStore implements CounterStore {
     );
     const marks = requests.map(({ completeUpTo }) => String(completeUpTo));
     const args = [String(epoch.generation), String(leaseMs), ...marks];
-    return decodeTrack(await this.#script('track', epoch, keys, args), requests.length);
+    const reply = await this.#calls.run('track', epoch, requests[0]?.conversation, keys, args);
+    return decodeTrack(reply, requests.length);
   }
 
   /**
@@ -206,7 +240,8 @@ export class RedisCounterStore implements CounterStore {
   async readOpen(epoch: Epoch, conversations: readonly string[]): Promise<OpenReply> {
     const keys = this.#wordAndOpenKeys(epoch, conversations);
     const args = [String(epoch.generation), maxExpired];
-    return decodeOpen(await this.#script('read-open', epoch, keys, args), conversations);
+    const reply = await this.#calls.run('read-open', epoch, conversations[0], keys, args);
+    return decodeOpen(reply, conversations);
   }
 
   /**
@@ -220,7 +255,8 @@ export class RedisCounterStore implements CounterStore {
   async renew(epoch: Epoch, takes: readonly OpenTake[]): Promise<RenewReply> {
     const args = [String(epoch.generation)];
     for (const { first, last, leaseMs } of takes) args.push(String(first), String(last), String(leaseMs));
-    return decodeRenew(await this.#script('renew', epoch, this.#openKeys(takes), args), takes.length);
+    const reply = await this.#calls.run('renew', epoch, takes[0]?.conversation, this.#openKeys(takes), args);
+    return decodeRenew(reply, takes.length);
   }
 
   /**
@@ -233,7 +269,8 @@ export class RedisCounterStore implements CounterStore {
    */
   async settle(epoch: Epoch, takes: readonly TakeName[]): Promise<SettleReply> {
     const args = ['settle', ...takes.map(({ first }) => String(first))];
-    return decodeSettle(await this.#script('settle', epoch, this.#openKeys(takes), args), takes.length);
+    const reply = await this.#calls.run('settle', epoch, takes[0]?.conversation, this.#openKeys(takes), args);
+    return decodeSettle(reply, takes.length);
   }
 
   /**
@@ -246,33 +283,86 @@ export class RedisCounterStore implements CounterStore {
    */
   async expire(epoch: Epoch, takes: readonly ExpiredTake[]): Promise<SettleReply> {
     const args = ['expire', ...takes.map(({ written }) => written)];
-    return decodeSettle(await this.#script('settle', epoch, this.#openKeys(takes), args), takes.length);
+    const reply = await this.#calls.run('settle', epoch, takes[0]?.conversation, this.#openKeys(takes), args);
+    return decodeSettle(reply, takes.length);
   }
 
   /**
-   * Deletes words of generations before `generation`, at most 500 every 20 ms.
+   * Removes words.
    *
-   * @param generation - words of this and later generations stay
+   * @param epoch - the history that the caller believes in, checked inside Redis, and its generation
+   * @param conversations - at most 1,000 keys of distinct conversations
+   * @param idleMs - words that were touched less than this ago stay, in whole seconds; reading a word touches it. 0 removes all
+   * and needs no permission for `OBJECT IDLETIME`
+   * @returns what each was, undefined where there was none or it stayed; or `stale`
+   * @throws TidemarkError `counter_unavailable`, `counter_unsupported`, `closed`; then words may be gone
+   */
+  async drain(epoch: Epoch, conversations: readonly string[], idleMs: number): Promise<DrainReply> {
+    const keys = conversations.map((conversation) => this.#wordKey(conversation, epoch));
+    const reply = await this.#calls.run('drain', epoch, conversations[0], keys, [String(idleMs)]);
+    return decodeDrain(reply, keys.length);
+  }
+
+  /**
+   * Conversations whose word nobody has touched for some time, at most 500 looked at every 20 ms.
+   *
+   * @param slot - the words of the whole server that serves it are looked at
+   * @param epoch - only words of its generation
+   * @param idleMs - in whole seconds; reading a word touches it
+   * @param signal - ends the walk early, without an error
+   * @throws TidemarkError `counter_unavailable`, `counter_unsupported` (the user lacks a permission, or Redis evicts by LFU and
+   * does not know), `closed`
+   */
+  async *idle(
+    slot: number,
+    epoch: Epoch,
+    idleMs: number,
+    signal: AbortSignal,
+  ): AsyncGenerator<readonly string[]> {
+    const connection = await this.#calls.connection(slot);
+    try {
+      yield* idleWords(connection, { prefix: this.#prefix, epoch, idleMs }, signal);
+    } catch (error) {
+      throw failureOf(this.#primaries, connection, error);
+    }
+  }
+
+  /**
+   * Deletes words of earlier generations, at most 500 every 20 ms.
+   *
+   * @param slot - the words of the whole server that serves it are looked at
+   * @param generationOf - the generation that a conversation has now; undefined keeps its words
    * @param signal - ends the sweep early, without an error
    * @returns how many words were deleted
    * @throws TidemarkError `counter_unavailable`, `counter_unsupported`, `closed`
    */
-  async sweep(generation: number, signal: AbortSignal): Promise<number> {
-    return this.#run((connection) => sweepWords(connection, this.#settings.prefix, generation, signal));
+  async sweep(
+    slot: number,
+    generationOf: (conversation: string) => number | undefined,
+    signal: AbortSignal,
+  ): Promise<number> {
+    const connection = await this.#calls.connection(slot);
+    const { slotOf } = this;
+    try {
+      return await sweepWords(connection, { prefix: this.#prefix, slotOf, generationOf }, signal);
+    } catch (error) {
+      throw failureOf(this.#primaries, connection, error);
+    }
   }
 
   /**
-   * Tells when Redis is lost and reached again; the first connection counts.
+   * Tells when Redis is lost and reached again; the first connection counts. Of a cluster: when a node is reached, and when
+   * none is left.
    *
    * @param listener - replaces an earlier one
    */
   onConnection(listener: (change: ConnectionChange) => void): void {
-    this.#link.onChange(listener);
+    this.#primaries.onChange(listener);
   }
 
   /**
    * Waits for the answers under way, no longer than the reply timeout, removes what the store keeps in Redis for itself,
-   * and ends the connection. Calls that are still under way then, and later ones, are rejected with `closed`.
+   * and ends the connections. Calls that are still under way then, and later ones, are rejected with `closed`.
    */
   close(): Promise<void> {
     this.#closing ??= this.#close();
@@ -281,83 +371,26 @@ export class RedisCounterStore implements CounterStore {
 
   async #close(): Promise<void> {
     this.#takes.close();
-    // Answers come in order: behind this one nothing is under way. What cannot be removed expires.
-    await this.#link.current?.call(['UNLINK', ...this.#takes.laneKeys]).catch(() => undefined);
-    this.#link.close();
-  }
-
-  /** Makes a connection that is ready for use. */
-  async #open(onEnd: (cause: unknown) => void): Promise<RedisConnection> {
-    const scripts = this.#scripts ?? (await loadScripts());
-    this.#scripts = scripts;
-    const { endpoint, prefix } = this.#settings;
-    const connection = await RedisConnection.open(this.#settings, onEnd);
-    try {
-      await checkServer(connection, { endpoint, prefix, processId: this.#processId, scripts });
-      await this.#takes.openLanes(connection);
-      return connection;
-    } catch (error) {
-      connection.destroy(error);
-      throw connection.end?.cause ?? error;
-    }
+    this.#calls.close();
+    await this.#primaries.close(async (connection) => {
+      await this.#takes.removeLanes(connection);
+      // Answers come in order: behind this one nothing is under way. What could not be removed expires.
+      await connection.call(['TIME']);
+    });
   }
 
   #wordKey(conversation: string, epoch: Epoch): string {
-    return wordKey(this.#settings.prefix, conversation, epoch.generation);
+    return wordKey(this.#prefix, conversation, epoch.generation);
   }
 
   #openKeys(takes: readonly TakeName[]): readonly string[] {
-    return takes.map(({ conversation }) => openKey(this.#settings.prefix, conversation));
+    return takes.map(({ conversation }) => openKey(this.#prefix, conversation));
   }
 
   #wordAndOpenKeys(epoch: Epoch, conversations: readonly string[]): readonly string[] {
     return conversations.flatMap((conversation) => [
       this.#wordKey(conversation, epoch),
-      openKey(this.#settings.prefix, conversation),
+      openKey(this.#prefix, conversation),
     ]);
-  }
-
-  /** Runs a script that may be run again at any time. */
-  #script(
-    name: ScriptName,
-    epoch: Epoch,
-    keys: readonly string[],
-    args: readonly string[],
-  ): Promise<unknown> {
-    return this.#run((connection) => this.#runScript(connection, name, epoch, keys, args));
-  }
-
-  #runScript(
-    connection: RedisConnection,
-    name: ScriptName,
-    epoch: Epoch,
-    keys: readonly string[],
-    args: readonly string[],
-  ): Promise<unknown> {
-    const script = this.#scripts![name];
-    const command = ['EVALSHA', script.sha, String(keys.length), ...keys, epoch.history, ...args];
-    return connection.runScript(script, command);
-  }
-
-  /** Runs something that changes no word: after an error the caller looks again. */
-  async #run<T>(action: (connection: RedisConnection) => Promise<T>): Promise<T> {
-    const connection = await this.#connection();
-    try {
-      return await action(connection);
-    } catch (error) {
-      throw this.#failure(connection, error);
-    }
-  }
-
-  async #connection(): Promise<RedisConnection> {
-    if (this.#closing !== undefined) throw closed();
-    return this.#link.connection();
-  }
-
-  #failure(connection: RedisConnection, error: unknown): Error {
-    if (this.#link.isClosed) return closed();
-    const failure = unavailable(this.#settings.endpoint, connection.end?.cause ?? error);
-    if (isReplicaError(error)) connection.destroy(failure);
-    return failure;
   }
 }

@@ -3,6 +3,7 @@
 import type {
   ClaimResult,
   CorruptWord,
+  DrainReply,
   ExpiredTake,
   GrantReply,
   GrantResult,
@@ -135,6 +136,17 @@ function readResult(result: unknown): ReadResult {
   // Written so that a word that is no number is refused, too.
   if (!(word <= maxWord)) return corrupt(text);
   return { status: 'present', word: { last: lastOf(word), remaining: remainingOf(word) } };
+}
+
+/** Reads the reply of drain.lua. */
+export function decodeDrain(reply: unknown, count: number): DrainReply {
+  const fields = fieldsOf('drain', reply, count);
+  if ('history' in fields) return fields;
+  const words = fields.results.map((text) => {
+    const result = readResult(text);
+    return result.status === 'present' ? result.word : undefined;
+  });
+  return { status: 'done', words };
 }
 
 /** Reads the reply of restore.lua. */

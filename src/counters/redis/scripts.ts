@@ -17,6 +17,7 @@ const names = [
   'read-open',
   'renew',
   'settle',
+  'drain',
 ] as const;
 
 export type ScriptName = (typeof names)[number];
