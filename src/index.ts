@@ -22,6 +22,7 @@ export { defaultReservationPolicy } from './core/reservation-policy.js';
 export { TrackedTake } from './core/tracked-take.js';
 export { MemoryCounterStore } from './counters/memory/memory-counter-store.js';
 export { RedisCounterStore, type RedisCounterStoreOptions } from './counters/redis/redis-counter-store.js';
+export type { Address, AddressMap, ClusterOptions, SentinelOptions } from './counters/redis/targets.js';
 export { type ErrorCode, type ErrorCodeInfo, errorCodes, TidemarkError } from './errors.js';
 export { LmdbLedger } from './ledgers/lmdb/lmdb-ledger.js';
 export { MemoryLedger } from './ledgers/memory/memory-ledger.js';

@@ -71,10 +71,9 @@ export interface CounterStore {
   expire(epoch: Epoch, takes: readonly ExpiredTake[]): Promise<SettleReply>;
 
   /**
-   * Removes words and returns them, so that what is left of their blocks can be handed back. Those that were touched less
-   * than `idleMs` ago stay; 0 removes all. After an error words may be gone.
+   * Removes words and returns them, so that what is left of their blocks can be handed back. After an error they may be gone.
    */
-  drain(epoch: Epoch, conversations: readonly string[], idleMs: number): Promise<DrainReply>;
+  drain(epoch: Epoch, conversations: readonly string[]): Promise<DrainReply>;
 
   /**
    * Conversations with a word of this epoch that nobody has touched for `idleMs`, found at a bounded rate, on the part of
@@ -340,7 +339,7 @@ export type SettleResult = 'open' | 'expired' | 'gone';
 export type DrainReply =
   | {
       readonly status: 'done';
-      /** The word that was removed; undefined where there was none, or it stayed. */
+      /** The word that was removed; undefined where there was none. */
       readonly words: readonly (CounterWord | undefined)[];
     }
   | { readonly status: 'stale'; readonly history: string };

@@ -152,7 +152,7 @@ export class Draining {
     const removed = parts.map(async (part): Promise<readonly Found[]> => {
       const { epoch } = part[0]!;
       const names = part.map(({ conversation }) => conversation);
-      const reply = await this.#counters.drain(epoch, names, 0);
+      const reply = await this.#counters.drain(epoch, names);
       if (reply.status === 'stale') this.#epochs.stale(this.#counters.slotOf(names[0]!), epoch);
       if (reply.status !== 'done') return [];
       return reply.words.flatMap((word, index) => {

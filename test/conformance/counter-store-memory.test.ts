@@ -14,7 +14,7 @@ run({
       endGeneration: async () => {
         const epoch = { history: (await store.history(0)).id, generation: 0 };
         for await (const names of store.idle(0, epoch, 0, new AbortController().signal))
-          await store.drain(epoch, names, 0);
+          await store.drain(epoch, names);
       },
       stop: () => store.close(),
     };

@@ -77,6 +77,10 @@ run({
     return {
       ...fixtureOf(server!, store),
       namePrefix: `group:suite${tag}}-`,
+      forgetGenerations: async () => {
+        const keys = (await server!.command('KEYS', 'seq:slot:*')) as string[];
+        for (const key of keys) await server!.command('DEL', key);
+      },
       lose: async () => {
         const reached = new Promise<void>((resolve) => {
           store.onConnection(({ status }) => status === 'up' && resolve());

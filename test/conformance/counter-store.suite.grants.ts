@@ -139,8 +139,8 @@ export function describeReads(test: Test, r: Run): void {
 }
 
 export function describeDrain(test: Test, r: Run): void {
-  const drain = async (conversations: readonly string[], idleMs: number) => {
-    const reply = await r.store.drain(r.epoch, conversations, idleMs);
+  const drain = async (...conversations: readonly string[]) => {
+    const reply = await r.store.drain(r.epoch, conversations);
     if (reply.status !== 'done') throw new Error(`drain: ${reply.status}`);
     return reply.words;
   };
@@ -156,30 +156,22 @@ export function describeDrain(test: Test, r: Run): void {
     const [one, two, none, stays] = [await r.word(1, 7), await r.word(1, 1), r.name(), await r.word(3, 7)];
     await r.takeOne(one, 2);
     await r.takeOne(two);
-    expect(await drain([none, one, two], 0)).toEqual([
+    expect(await drain(none, one, two)).toEqual([
       undefined,
       { last: 3, remaining: 5 },
       { last: 2, remaining: 0 },
     ]);
-    expect(await drain([one, two, none], 0)).toEqual([undefined, undefined, undefined]);
+    expect(await drain(one, two, none)).toEqual([undefined, undefined, undefined]);
     expect(await r.read(one)).toEqual({ status: 'missing' });
     expect(await r.read(stays)).toEqual(present(3, 7));
-    expect(await drain([], 0)).toEqual([]);
+    expect(await drain()).toEqual([]);
   });
 
   test('drain leaves words of another generation', async () => {
     const conversation = await r.word(1, 7);
     await r.inGeneration(generation + 1, async () => {
-      expect(await drain([conversation], 0)).toEqual([undefined]);
+      expect(await drain(conversation)).toEqual([undefined]);
     });
-  });
-
-  test('drain takes what has been idle for long enough', async () => {
-    const [idleOne, busyOne] = [await r.word(1, 7), await r.word(2, 7)];
-    await sleep(idleTestMs);
-    await r.takeOne(busyOne);
-    expect(await drain([idleOne, busyOne], 1_000)).toEqual([{ last: 1, remaining: 7 }, undefined]);
-    expect(await r.read(busyOne)).toEqual(present(3, 6));
   });
 
   test('idle names what nobody has touched, and nothing else', async () => {
@@ -232,8 +224,7 @@ export function describeHistory(test: Test, r: Run): void {
     };
     expect(await r.store.grant(wrong, [grant])).toEqual(stale);
     expect(await r.store.read(wrong, [conversation])).toEqual(stale);
-    expect(await r.store.drain(wrong, [conversation], 0)).toEqual(stale);
-    expect(await r.store.drain(wrong, [conversation], 1)).toEqual(stale);
+    expect(await r.store.drain(wrong, [conversation])).toEqual(stale);
     expect(await r.read(conversation)).toEqual(present(0, 10));
   });
 

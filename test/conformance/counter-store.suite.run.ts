@@ -35,6 +35,8 @@ export interface CounterStoreFixture {
   readonly kindOf?: (conversation: string, what: 'open' | { readonly messageId: string }) => Promise<string>;
   /** Makes words unreachable for generations to come, where the generation is no part of a word's name. */
   readonly endGeneration?: () => Promise<void>;
+  /** Lets earlier generations take numbers again, where the store notes which one took some last. */
+  readonly forgetGenerations?: () => Promise<void>;
   /** Closes the store and removes what it kept. */
   stop(): Promise<void>;
 }
@@ -90,9 +92,12 @@ export class Run {
     const before = this.epoch;
     await this.fixture.endGeneration?.();
     this.epoch = { ...before, generation: later };
-    await body().finally(() => {
+    try {
+      await body();
+    } finally {
       this.epoch = before;
-    });
+      await this.fixture.forgetGenerations?.();
+    }
   }
 
   async take(...requests: [conversation: string, count: number][]): Promise<readonly TakeResult[]> {

@@ -64,7 +64,7 @@ export function run(suite: CounterStoreSuite): void {
         r.store.renew(r.epoch, []),
         r.store.settle(r.epoch, []),
         r.store.expire(r.epoch, []),
-        r.store.drain(r.epoch, [], 0),
+        r.store.drain(r.epoch, []),
         r.store.idle(0, r.epoch, 0, new AbortController().signal)[Symbol.asyncIterator]().next(),
       ];
       for (const call of calls) {

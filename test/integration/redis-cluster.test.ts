@@ -188,13 +188,36 @@ describe('slots that move', () => {
     for (const reply of [
       await take(store, epoch, name),
       await store.read(epoch, [name]),
-      await store.drain(epoch, [name], 0),
+      await store.drain(epoch, [name]),
     ])
       expect(reply).toEqual({ status: 'stale', history: after.history });
     expect(await to.command('GET', wordKey('seq', name, 1))).toBe(String(999 * 1e12 + 1));
     await cluster.moveSlots({ first: slot, last: slot }, to, node);
     expect((await take(store, after, name)).status).toBe('stale');
     expect(await takeNumber(store, await epochOf(store, slot), name)).toBe(2);
+  });
+
+  it('I6: a slot that comes back is not used as it was before others took numbers there', async () => {
+    const store = open();
+    const { name, slot, node } = await place(store);
+    const epoch = await epochOf(store, slot);
+    await install(store, epoch, name);
+    expect(await takeNumber(store, epoch, name)).toBe(1);
+    const to = await otherPrimary(node);
+    await cluster.moveSlots({ first: slot, last: slot }, node, to);
+    expect((await take(store, epoch, name)).status).toBe('stale');
+    const after = await epochOf(store, slot, 2);
+    await install(store, after, name);
+    expect(await takeNumber(store, after, name)).toBe(1);
+    await cluster.moveSlots({ first: slot, last: slot }, to, node);
+    expect((await take(store, after, name)).status).toBe('stale');
+    // Its word is back, and would give 2.
+    expect(await take(store, epoch, name)).toEqual({ status: 'fenced', newerGeneration: 2 });
+    expect(await store.read(epoch, [name])).toMatchObject({ results: [{ word: { last: 1 } }] });
+    // Above the fence it goes on.
+    const above = await epochOf(store, slot, 3);
+    await install(store, above, name);
+    expect(await takeNumber(store, above, name)).toBe(1);
   });
 
   it('while a slot moves, what is not there any more is unavailable and no redirect is followed', async () => {

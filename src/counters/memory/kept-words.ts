@@ -50,10 +50,10 @@ export class KeptWords {
     return 'granted';
   }
 
-  /** Removes a word that nobody has changed for `idleMs`. */
-  drain(conversation: string, idleMs: number, nowMs: number): CounterWord | undefined {
+  /** Removes a word. */
+  drain(conversation: string): CounterWord | undefined {
     const kept = this.#words.get(conversation);
-    if (kept === undefined || (idleMs > 0 && nowMs - kept.touchedAtMs < idleMs)) return undefined;
+    if (kept === undefined) return undefined;
     this.#words.delete(conversation);
     return decoded(kept.word);
   }

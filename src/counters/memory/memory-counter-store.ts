@@ -282,13 +282,12 @@ export class MemoryCounterStore implements CounterStore {
    *
    * @param epoch - the history that the caller believes in; another one answers `stale`
    * @param conversations - keys of distinct conversations
-   * @param idleMs - words that were changed less than this ago stay; 0 removes all
-   * @returns what each was, undefined where there was none or it stayed; or `stale`
+   * @returns what each was, undefined where there was none; or `stale`
    * @throws TidemarkError `closed`
    */
-  async drain(epoch: Epoch, conversations: readonly string[], idleMs: number): Promise<DrainReply> {
-    return this.#in(epoch, (nowMs) => {
-      const words = conversations.map((conversation) => this.#words.drain(conversation, idleMs, nowMs));
+  async drain(epoch: Epoch, conversations: readonly string[]): Promise<DrainReply> {
+    return this.#in(epoch, () => {
+      const words = conversations.map((conversation) => this.#words.drain(conversation));
       return { status: 'done', words };
     });
   }

@@ -25,7 +25,8 @@ const refusals: Readonly<Record<string, string>> = {
   CROSSSLOT: 'it is a cluster node; give redis+cluster://, or the option cluster',
 };
 const tooManyClients = /^ERR max number of clients/;
-const scriptPermission = /^(?:ERR )?.*The user executing the script/;
+/** The second is how Valkey says it. */
+const scriptPermission = /^(?:ERR )?.*(?:The user executing the script|ACL failure in script)/;
 /** Redis before 7 puts its own place before the code of an error inside a script. */
 const errorCode = /^(?:@user_script: ?\d+: )?-?([A-Z]+)(?: |$)/;
 const moved = /^MOVED (\d{1,5}) (\S*):(\d{1,5})$/;

@@ -7,6 +7,7 @@
  * | `seq:{group:g1}:receipt:m1` | the number of the message id `m1`, in whichever generation |
  * | `seq:{group:g1}:open` | open takes, in whichever generation |
  * | `seq:lane:<process>:<n>` | a lane; `seq:lane:<process>:{<tag>}:<n>` in a cluster, where the tag leads to its slot |
+ * | `seq:slot:{<tag>}` | in a cluster, the newest generation that has taken numbers in the slot of the tag |
  *
  * What follows the last `}` tells the kind: a message id has `}` as `%7D` there, and `%` as `%25`.
  */
@@ -73,6 +74,11 @@ export function laneKey(
   return tag === undefined
     ? `${prefix}:lane:${processId}:${name}`
     : `${prefix}:lane:${processId}:{${tag}}:${name}`;
+}
+
+/** The key of what is noted of a cluster's slot; `tag` is a text that leads to the slot. */
+export function slotKey(prefix: string, tag: string): string {
+  return `${prefix}:slot:{${tag}}`;
 }
 
 /** @throws TidemarkError `invalid_argument` */

@@ -35,6 +35,7 @@ export class LaneTakes {
   readonly #prefix: string;
   readonly #maxConcurrent: number;
   readonly #laneKey: (slot: number, number: number) => string;
+  readonly #slotKey: (slot: number) => string | undefined;
   readonly #scripts: () => Scripts;
   readonly #primaries: Primaries;
   readonly #lanes = new Map<number, Lanes>();
@@ -45,12 +46,14 @@ export class LaneTakes {
     /** Lanes of one slot. */
     maxConcurrent: number;
     laneKey: (slot: number, number: number) => string;
+    slotKey: (slot: number) => string | undefined;
     scripts: () => Scripts;
     primaries: Primaries;
   }) {
     this.#prefix = parts.prefix;
     this.#maxConcurrent = parts.maxConcurrent;
     this.#laneKey = parts.laneKey;
+    this.#slotKey = parts.slotKey;
     this.#scripts = parts.scripts;
     this.#primaries = parts.primaries;
   }
@@ -132,7 +135,7 @@ export class LaneTakes {
         return answer;
       }
       lane.recordOn = undefined;
-      if (answer.status === 'stale') return answer;
+      if (answer.status === 'stale' || answer.status === 'fenced') return answer;
       if (answer.status === 'unknown')
         return { status: 'lost', cause: new Error(`the reply of a take was lost: ${answer.why}`, { cause }) };
       if (attempt === maxAttempts) throw unavailable(connection.endpoint, cause);
@@ -158,8 +161,17 @@ export class LaneTakes {
     return connection.call(['SET', lane.key, String(this.#lastNumber), 'PX', laneTtl, 'NX']);
   }
 
-  #command(sha: string, { lane, epoch, plan, number }: SentTake): string[] {
-    return takeArguments(plan, { sha, prefix: this.#prefix, lane: lane.key, ...epoch, number, laneTtl });
+  #command(sha: string, { slot, lane, epoch, plan, number }: SentTake): string[] {
+    const slotKey = this.#slotKey(slot);
+    return takeArguments(plan, {
+      sha,
+      prefix: this.#prefix,
+      lane: lane.key,
+      ...epoch,
+      number,
+      laneTtl,
+      slotKey,
+    });
   }
 
   /** Finds out what became of a take, through any number of lost connections. */

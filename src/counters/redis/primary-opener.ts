@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { RedisConnection } from './connection.js';
+import { isPermissionError, unsupported } from './failures.js';
 import type { ServerRuns } from './histories.js';
-import { laneKey } from './keys.js';
+import { laneKey, slotKey } from './keys.js';
 import type { NodeSettings } from './node-settings.js';
 import { loadScripts, type Scripts } from './scripts.js';
 import { checkServer } from './server-check.js';
@@ -35,13 +36,23 @@ export class PrimaryOpener {
     return laneKey(this.#prefix, this.#processId, number, this.#tag(slot));
   }
 
+  /** Where a cluster notes the newest generation of a slot; undefined where there is only one slot. */
+  slotKey(slot: number): string | undefined {
+    const tag = this.#tag(slot);
+    return tag === undefined ? undefined : slotKey(this.#prefix, tag);
+  }
+
   /**
    * @param slot - one that the server serves
    * @param onEnd - called once when the connection has ended; not when opening fails
    */
   async open(node: NodeSettings, slot: number, onEnd: (cause: unknown) => void): Promise<RedisConnection> {
     this.#scripts ??= await loadScripts();
-    const connection = await RedisConnection.open(node, onEnd);
+    const connection = await RedisConnection.open(node, onEnd).catch((error: unknown) => {
+      if (!isPermissionError(error)) throw error;
+      const message = `does not let this user do what is needed (${String(error)}); see the ACL rule in the operations guide`;
+      throw unsupported(node.endpoint, message, error);
+    });
     try {
       const info = await checkServer(connection, {
         prefix: this.#prefix,

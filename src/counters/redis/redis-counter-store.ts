@@ -112,6 +112,7 @@ export class RedisCounterStore implements CounterStore {
       prefix,
       maxConcurrent: settings.maxConcurrentTakes,
       laneKey: (slot, number) => opener.laneKey(slot, number),
+      slotKey: (slot) => opener.slotKey(slot),
       scripts: () => opener.scripts,
       primaries: this.#primaries,
     });
@@ -292,14 +293,12 @@ export class RedisCounterStore implements CounterStore {
    *
    * @param epoch - the history that the caller believes in, checked inside Redis, and its generation
    * @param conversations - at most 1,000 keys of distinct conversations
-   * @param idleMs - words that were touched less than this ago stay, in whole seconds; reading a word touches it. 0 removes all
-   * and needs no permission for `OBJECT IDLETIME`
-   * @returns what each was, undefined where there was none or it stayed; or `stale`
+   * @returns what each was, undefined where there was none; or `stale`
    * @throws TidemarkError `counter_unavailable`, `counter_unsupported`, `closed`; then words may be gone
    */
-  async drain(epoch: Epoch, conversations: readonly string[], idleMs: number): Promise<DrainReply> {
+  async drain(epoch: Epoch, conversations: readonly string[]): Promise<DrainReply> {
     const keys = conversations.map((conversation) => this.#wordKey(conversation, epoch));
-    const reply = await this.#calls.run('drain', epoch, conversations[0], keys, [String(idleMs)]);
+    const reply = await this.#calls.run('drain', epoch, conversations[0], keys, []);
     return decodeDrain(reply, keys.length);
   }
 

@@ -47,6 +47,7 @@ export function decodeTake(reply: unknown, plan: TakePlan): TakeAnswer {
   const fields = asArray(reply);
   const status = fields[0];
   if (status === 'STALE') return { status: 'stale', history: String(fields[1]) };
+  if (status === 'FENCED') return { status: 'fenced', newerGeneration: Number(fields[1]) };
   if (status === 'NOT_RUN') return { status: 'not_run' };
   if (status === 'LOST') return { status: 'unknown', why: 'the record of the lane is gone' };
   if (status === 'SUPERSEDED') return { status: 'unknown', why: 'a later take ran in the same lane' };

@@ -63,6 +63,8 @@ export function takeArguments(
     readonly generation: number;
     readonly number: number;
     readonly laneTtl: string;
+    /** In a cluster: where the newest generation is noted that has taken numbers in the slot. */
+    readonly slotKey: string | undefined;
   },
 ): string[] {
   const { requests, claimed, messages } = plan;
@@ -76,8 +78,11 @@ export function takeArguments(
     const { conversation, claims } = requests[place]!;
     args.push(receiptKey(prefix, conversation, claims!.calls[0]!.messageId!));
   }
+  const words = String(requests.length);
+  if (parts.slotKey !== undefined) args.push(parts.slotKey);
   args[2] = String(args.length - 3);
-  args.push(parts.history, String(parts.number), parts.laneTtl, String(requests.length));
+  args.push(parts.history, String(parts.number), parts.laneTtl);
+  args.push(parts.slotKey === undefined ? words : `${words} ${generation}`);
   if (claimed + messages > 0) {
     const ttlMs = messages === 0 ? 0 : requests[claimed]!.claims!.receiptTtlMs;
     args.push(String(claimed), String(messages), String(generation), String(ttlMs));

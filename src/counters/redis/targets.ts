@@ -3,6 +3,8 @@
 import type { RedisClientOptions } from 'redis';
 import { type Address, addressText, invalid, type NodeSettings, nodeAt } from './node-settings.js';
 
+export type { Address } from './node-settings.js';
+
 /** Gives another address for one that a server names: for networks that translate addresses. */
 export type AddressMap = (address: Address) => Address;
 

@@ -3,18 +3,19 @@
 -- KEYS[1]   lane: keeps the reply of the last take that ran in it, so that a lost reply can be recalled
 -- KEYS[2…]  counter words: first those with claims, then those that take one number for one message id, then those that
 --           take more than one number, then the others; behind them, for each word with claims its open takes (if any
---           claim is tracked) and one receipt for each message id, and one receipt for each word with one message id
+--           claim is tracked) and one receipt for each message id, and one receipt for each word with one message id; last,
+--           in a cluster, the newest generation that has taken numbers in the slot
 -- ARGV[1]   history that the caller believes in (master_replid)
 -- ARGV[2]   number of this take in its lane, rising
 -- ARGV[3]   time to live of the lane's record, milliseconds
--- ARGV[4]   how many counter words
+-- ARGV[4]   how many counter words; in a cluster a space and the generation behind it
 -- If there are keys of claims: how many words have claims, how many have one message id, the generation, the time to
 --           live of receipts of words with one message id in milliseconds; and for each word with claims: count, number
 --           of claims, time to live of its receipts, lease (0 when no claim is tracked), and for each claim its kind
 --           and offset: 'r0' with a receipt, 'b0' with a receipt and tracked, 't0' tracked, and then its count
 -- The rest  steps (n − n·10^12) of the words behind those with claims; where there is none, one number is taken
 --
--- Reply: {'STALE', history} · {'SUPERSEDED'} · {'DONE', time, result…, claim result…}, one result for each word:
+-- Reply: {'STALE', history} · {'FENCED', newer generation} · {'SUPERSEDED'} · {'DONE', time, result…, claim result…}, one result for each word:
 --   r > 0    taken; r is the word it left
 --   r == 0   nothing had to be taken: every message id has its number
 --   r == -1  missing; `time` is then this server's clock in milliseconds, otherwise 0
@@ -75,7 +76,18 @@ local function take(key, step, limit)
   return word
 end
 
-local words = tonumber(ARGV[4])
+local words, keys = tonumber(ARGV[4]), #KEYS
+-- In a cluster: the generation, if the slot has seen no take of it.
+local unnoted
+if not words then
+  words, unnoted = string.match(ARGV[4], '^(%d+) (%d+)$')
+  words, unnoted = tonumber(words), tonumber(unnoted)
+  -- The slot may have been elsewhere meanwhile, and come back with words that are old (I6).
+  local newest = tonumber(call('GET', KEYS[keys]) or 0) or 0
+  if newest > unnoted then return {'FENCED', newest} end
+  if newest == unnoted then unnoted = nil end
+  keys = keys - 1
+end
 local at, unclaimed, claimResults = 5, 2, nil
 
 -- A message is sent again: if its take is open still, whoever sends it has a whole lease for it. One that is only held,
@@ -182,7 +194,7 @@ local function takeForMessage(word, receipt, ttl)
   return {#known <= 12 and string.find(known, '^[1-9]%d*$') and tonumber(known) or known}
 end
 
-if #KEYS > words + 1 then
+if keys > words + 1 then
   claimResults = {}
   local claimed, single, ttl = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[8]
   local key = words + 2
@@ -210,6 +222,13 @@ for i = unclaimed, words + 1 do
 end
 if claimResults then
   for i = 1, #claimResults do reply[words + 2 + i] = claimResults[i] end
+end
+for i = 1, unnoted and words or 0 do
+  local taken = reply[i + 2]
+  if type(taken) == 'number' and taken > 0 then
+    call('SET', KEYS[#KEYS], string.format('%d', unnoted))
+    break
+  end
 end
 call('SET', KEYS[1], ARGV[2] .. ' ' .. cmsgpack.pack(reply), 'PX', ARGV[3])
 return reply
