@@ -5,11 +5,12 @@ import { mkdir } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { type RedisServer, startMariaDb, startRedis, temporaryFolder } from '../test/support/servers.js';
+import { type RedisServer, temporaryFolder } from '../test/support/servers.js';
 import { ClientProcess } from './client-process.js';
 import type { ClientCommand } from './messages.js';
-import { difference, Meters, mariaDbArgs } from './meters.js';
+import { difference, Meters } from './meters.js';
 import type { BenchOptions } from './options.js';
+import { startServers } from './peer-servers.js';
 import type { PeerName } from './peers.js';
 import { type FigureSpreads, type Figures, figuresOf, type PeerRun, ratiosOf, spreadsOf } from './summary.js';
 import { type Workload, type WorkloadName, workloads } from './workloads.js';
@@ -50,21 +51,23 @@ type Report = (progress: string) => void;
 export async function runBench(options: BenchOptions, report: Report): Promise<BenchResult> {
   const workload: Workload = workloads[options.workload];
   report('starting private servers');
-  const redis = await startRedis();
+  const servers = await startServers(workload);
   const [tested, beside] = workload.peers;
-  const mariaDb = tested === 'embedded' ? undefined : await startMariaDb({ args: mariaDbArgs });
   const folder = await temporaryFolder();
-  const meters = await Meters.open(redis, mariaDb);
+  const meters = { tested: await Meters.open(servers.tested), beside: await Meters.open(servers.beside) };
   const { workload: name, conversations, underWay, seed, profileFolder } = options;
   if (profileFolder !== undefined) await mkdir(profileFolder, { recursive: true });
   const shared = { workload: name, conversations, underWay, seed, profileFolder };
-  const servers = { redisUrl: redis.url, mysqlUrl: mariaDb?.url };
-  const start = (peer: PeerName) =>
-    ClientProcess.start({ ...shared, ...servers, peer, folder: path.join(folder.path, peer) });
+  const start = (peer: keyof Peers<never>, name: PeerName) => {
+    const { redisUrl, mysqlUrl } = servers[peer];
+    const folderOfPeer = path.join(folder.path, name);
+    return ClientProcess.start({ ...shared, redisUrl, mysqlUrl, peer: name, folder: folderOfPeer });
+  };
   const clients: ClientProcess[] = [];
   try {
-    const redisLimitPerSecond = await redisLimit(redis, conversations, report);
-    for (const peer of workload.peers) clients.push(await start(peer));
+    const redisLimitPerSecond = await redisLimit(servers.beside.redis[0]!, conversations, report);
+    clients.push(await start('tested', tested));
+    clients.push(await start('beside', beside));
     const names = { tested, beside };
     const processes = { tested: clients[0]!, beside: clients[1]! };
     const peers = await measure(processes, names, meters, options, report);
@@ -72,7 +75,7 @@ export async function runBench(options: BenchOptions, report: Report): Promise<B
     return {
       workload: { name, title: workload.title },
       settings: { rounds, seconds, underWay, conversations, seed },
-      machine: { ...machine(), ...(await meters.versions()) },
+      machine: { ...machine(), ...(await meters.beside.versions()) },
       redisLimitPerSecond,
       names,
       peers,
@@ -80,8 +83,8 @@ export async function runBench(options: BenchOptions, report: Report): Promise<B
     };
   } finally {
     await Promise.all(clients.map((client) => client.close()));
-    await meters.close();
-    await Promise.all([redis.stop(), mariaDb?.stop()]);
+    await Promise.all([meters.tested.close(), meters.beside.close()]);
+    await servers.stop();
     await folder.remove();
   }
 }
@@ -92,7 +95,7 @@ type Peers<T> = Readonly<Record<'tested' | 'beside', T>>;
 async function measure(
   clients: Peers<ClientProcess>,
   names: Peers<PeerName>,
-  meters: Meters,
+  meters: Peers<Meters>,
   options: BenchOptions,
   report: Report,
 ): Promise<Peers<PeerResult>> {
@@ -101,9 +104,9 @@ async function measure(
     command: Exclude<ClientCommand, { command: 'close' }>,
     title: string,
   ) => {
-    const before = await meters.read();
+    const before = await meters[peer].read();
     const client = await clients[peer].run(command);
-    const result: PeerRun = { client, servers: difference(await meters.read(), before) };
+    const result: PeerRun = { client, servers: difference(await meters[peer].read(), before) };
     const { perSecond, p99Us } = figuresOf(result);
     report(
       `${names[peer].padEnd(11)} ${title.padEnd(10)} ${perSecond.toLocaleString('en-US')} a second, p99 ${p99Us} µs`,

@@ -10,8 +10,9 @@ export interface ClientSetup {
   readonly conversations: number;
   readonly underWay: number;
   readonly seed: number;
+  /** `redis+cluster://` for a cluster. */
   readonly redisUrl: string;
-  /** Undefined for peers without a ledger server. */
+  /** The peer's database; undefined for peers without a ledger server. */
   readonly mysqlUrl: string | undefined;
   /** An empty folder of the client's own. */
   readonly folder: string;

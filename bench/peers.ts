@@ -20,7 +20,15 @@ const benchWindowMs = 10_000;
 /** More than a conversation uses in that time. */
 const messageIdsPerConversation = 65_536;
 
-const makePeer = { tidemark, embedded, 'message-ids': withMessageIds, tracked, incr };
+const makePeer = {
+  tidemark,
+  // The same: that it is a cluster is in the URL.
+  cluster: tidemark,
+  embedded,
+  'message-ids': withMessageIds,
+  tracked,
+  incr,
+};
 
 export type PeerName = keyof typeof makePeer;
 

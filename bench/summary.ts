@@ -62,6 +62,11 @@ export function ratiosOf(tested: readonly Figures[], beside: readonly Figures[])
   return ratios;
 }
 
+/** What so many primaries carry when each has a core of its own and nothing else limits them. Computed, not measured. */
+export function carriedPerSecond(redisCpuUsPerNumber: number, primaries: number): number {
+  return redisCpuUsPerNumber === 0 ? 0 : Math.round((primaries * 1e6) / redisCpuUsPerNumber);
+}
+
 export const figureNames: readonly FigureName[] = [
   'perSecond',
   'p50Us',

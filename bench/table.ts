@@ -1,8 +1,8 @@
 /** The result as people read it. */
 
-import type { BenchResult } from './bench.js';
+import type { BenchResult, PeerResult } from './bench.js';
 import type { PeerName } from './peers.js';
-import { type FigureName, figureNames, type Spread } from './summary.js';
+import { carriedPerSecond, type FigureName, figureNames, type Spread } from './summary.js';
 
 const labels: Readonly<Record<FigureName, string>> = {
   perSecond: 'numbers per second',
@@ -18,11 +18,15 @@ const labels: Readonly<Record<FigureName, string>> = {
 
 const titles: Readonly<Record<PeerName, string>> = {
   tidemark: 'Tidemark',
+  cluster: 'cluster',
   embedded: 'Tidemark',
   'message-ids': 'with message ids',
   tracked: 'tracked',
   incr: 'INCR',
 };
+
+/** Numbers of primaries. */
+const computedFor = [1, 3, 10];
 
 /** A Markdown table, as in docs/performance.md. */
 export function renderTable(result: BenchResult): string {
@@ -57,12 +61,22 @@ function heading({ workload, machine, settings }: BenchResult): string {
   ].join('\n');
 }
 
-function footer({ redisLimitPerSecond, peers }: BenchResult): string {
+function footer({ redisLimitPerSecond, names, peers }: BenchResult): string {
   const limit =
     redisLimitPerSecond === undefined
       ? ''
       : `Limit of this machine: redis-benchmark -P 64 INCR ${figure(redisLimitPerSecond)} a second\n`;
-  return `${limit}Events of Tidemark in the rounds: ${JSON.stringify(peers.tested.events)}\n`;
+  const carried = names.tested === 'cluster' ? carriedByPrimaries(peers.tested) : '';
+  return `${limit}${carried}Events of Tidemark in the rounds: ${JSON.stringify(peers.tested.events)}\n`;
+}
+
+/** Here all servers share the cores of one machine, so what more primaries bring cannot be measured on it. */
+function carriedByPrimaries({ steady }: PeerResult): string {
+  const cpuUs = steady.redisCpuUsPerNumber.median;
+  const carried = computedFor.map(
+    (primaries) => `${primaries}: ${figure(carriedPerSecond(cpuUs, primaries))} a second`,
+  );
+  return `Computed, not measured: primaries with a core each, at ${figure(cpuUs)} µs for a number: ${carried.join(', ')}\n`;
 }
 
 function markdown(rows: readonly (readonly string[])[]): string {

@@ -11,6 +11,8 @@ export interface Workload {
   readonly distribution: 'uniform' | 'zipf';
   /** What is measured, and what beside it. */
   readonly peers: readonly [tested: PeerName, beside: PeerName];
+  /** So many primaries has the cluster that the tested peer uses; 0: both peers use the same Redis. */
+  readonly clusterPrimaries: number;
 }
 
 const asAsked = {
@@ -18,6 +20,7 @@ const asAsked = {
   underWay: 0,
   distribution: 'uniform',
   peers: ['tidemark', 'incr'],
+  clusterPrimaries: 0,
 } as const;
 
 export const workloads = {
@@ -40,6 +43,18 @@ export const workloads = {
     ...asAsked,
     title: 'every number taken and settled, beside plain calls',
     peers: ['tracked', 'tidemark'],
+  },
+  cluster: {
+    ...asAsked,
+    title: 'every conversation equally often, a cluster of three primaries, beside one primary',
+    peers: ['cluster', 'tidemark'],
+    clusterPrimaries: 3,
+  },
+  'one-primary-cluster': {
+    ...asAsked,
+    title: 'every conversation equally often, a cluster of one primary, beside one that is none',
+    peers: ['cluster', 'tidemark'],
+    clusterPrimaries: 1,
   },
 } as const satisfies Record<string, Workload>;
 

@@ -43,6 +43,7 @@ export class Draining {
   readonly #epochs: Epochs;
   readonly #calls: EpochCalls;
   readonly #emit: EventListener;
+  readonly #timeoutMs: number;
 
   constructor(parts: {
     counters: CounterStore;
@@ -51,6 +52,7 @@ export class Draining {
     epochs: Epochs;
     calls: EpochCalls;
     emit: EventListener;
+    options: { readonly timeoutMs: number };
   }) {
     this.#counters = parts.counters;
     this.#ledger = parts.ledger;
@@ -58,6 +60,7 @@ export class Draining {
     this.#epochs = parts.epochs;
     this.#calls = parts.calls;
     this.#emit = parts.emit;
+    this.#timeoutMs = parts.options.timeoutMs;
   }
 
   /** Drains every conversation of a type, or of all, that has a block. */
@@ -88,13 +91,19 @@ export class Draining {
     let total: DrainReport = { conversations: 0, numbers: 0, busy: conversations };
     for (let tries = 0; total.busy.length > 0 && tries < maxTries && !isOver(); tries += 1) {
       if (tries > 0) await sleep(this.#clock, backoffMs(tries - 1, firstRetryMs, maxRetryMs));
-      // Returns when the epochs are known.
-      const parts = groupBySlot(this.#counters, total.busy, (conversation) => conversation);
-      await Promise.all(parts.map(([first]) => this.#calls.run(first!, isOver, async () => true)));
+      await this.#untilEpochsKnown(total.busy, isOver);
       const report = await this.drain(total.busy);
       total = { ...sumOf(total, report), busy: report.busy };
     }
     return total;
+  }
+
+  /** What has no deadline as a whole must not wait for ever for a store that is out of reach. */
+  async #untilEpochsKnown(conversations: readonly string[], isOver: () => boolean): Promise<void> {
+    const giveUpAtMs = this.#clock.monotonicMs() + this.#timeoutMs;
+    const isLate = () => isOver() || this.#clock.monotonicMs() >= giveUpAtMs;
+    const parts = groupBySlot(this.#counters, conversations, (conversation) => conversation);
+    await Promise.all(parts.map(([first]) => this.#calls.run(first!, isLate, async () => true)));
   }
 
   /** With counters that end with the process: hands everything back. */
@@ -110,27 +119,28 @@ export class Draining {
    * @throws TidemarkError what the stores throw; what was removed by then and not handed back leaves a gap
    */
   async drain(conversations: readonly string[]): Promise<DrainReport> {
-    const found = await this.#read(conversations);
-    const held = this.#counters.traits.private ? found : await this.#hold(found);
-    const removed = await this.#remove(held);
+    const busy: string[] = [];
+    const found = await this.#read(conversations, busy);
+    const held = this.#counters.traits.private ? found : await this.#hold(found, busy);
+    const removed = await this.#remove(held, busy);
     const handedBack = await this.#handBack(removed);
     const numbers = handedBack.reduce((sum, { word }) => sum + word.remaining, 0);
     if (handedBack.length > 0) this.#emit({ type: 'drained', conversations: handedBack.length, numbers });
-    const isHeld = new Set(held);
-    const busy = found.filter((word) => !isHeld.has(word)).map(({ conversation }) => conversation);
     return { conversations: handedBack.length, numbers, busy };
   }
 
-  /** Words of slots whose epoch is not known are left alone: nothing could be said of them. */
-  async #read(conversations: readonly string[]): Promise<readonly Found[]> {
+  /** Where the epoch is not known, or has just ended, nothing can be said of the words: they are busy. */
+  async #read(conversations: readonly string[], busy: string[]): Promise<readonly Found[]> {
     const parts = groupBySlot(this.#counters, conversations, (conversation) => conversation);
     const found = parts.map(async (part): Promise<readonly Found[]> => {
       const slot = this.#counters.slotOf(part[0]!);
       const epoch = this.#epochs.of(slot);
-      if (epoch === undefined) return [];
-      const reply = await this.#counters.read(epoch, part);
-      if (reply.status === 'stale') this.#epochs.stale(slot, epoch);
-      if (reply.status !== 'done') return [];
+      const reply = epoch && (await this.#counters.read(epoch, part));
+      if (epoch === undefined || reply?.status !== 'done') {
+        if (epoch !== undefined) this.#epochs.stale(slot, epoch);
+        busy.push(...part);
+        return [];
+      }
       return reply.results.flatMap((result, index) => {
         if (result.status !== 'present') return [];
         return [{ conversation: part[index]!, word: result.word, epoch }];
@@ -139,22 +149,26 @@ export class Draining {
     return (await Promise.all(found)).flat();
   }
 
-  async #hold(found: readonly Found[]): Promise<readonly Found[]> {
+  async #hold(found: readonly Found[], busy: string[]): Promise<readonly Found[]> {
     const held = ofEachGeneration(found).map(async (words) => {
       const isHeld = await this.#ledger.hold(words[0]!.epoch.generation, words);
+      for (const [index, { conversation }] of words.entries()) if (!isHeld[index]) busy.push(conversation);
       return words.filter((_, index) => isHeld[index]);
     });
     return (await Promise.all(held)).flat();
   }
 
-  async #remove(held: readonly Found[]): Promise<readonly Found[]> {
+  async #remove(held: readonly Found[], busy: string[]): Promise<readonly Found[]> {
     const parts = groupBySlot(this.#counters, held, ({ conversation }) => conversation);
     const removed = parts.map(async (part): Promise<readonly Found[]> => {
       const { epoch } = part[0]!;
       const names = part.map(({ conversation }) => conversation);
       const reply = await this.#counters.drain(epoch, names);
-      if (reply.status === 'stale') this.#epochs.stale(this.#counters.slotOf(names[0]!), epoch);
-      if (reply.status !== 'done') return [];
+      if (reply.status === 'stale') {
+        this.#epochs.stale(this.#counters.slotOf(names[0]!), epoch);
+        busy.push(...names);
+        return [];
+      }
       return reply.words.flatMap((word, index) => {
         return word === undefined ? [] : [{ conversation: names[index]!, word, epoch }];
       });

@@ -1,11 +1,12 @@
 import { TidemarkError } from '../errors.js';
 import { backoffMs } from './backoff.js';
-import { type Clock, sleep } from './clock.js';
+import type { Clock } from './clock.js';
 import type { ConversationState } from './conversation-state.js';
-import type { CounterStore, Epoch, Grant, GrantReply } from './counter-store.js';
+import type { CounterStore, Grant } from './counter-store.js';
 import { ceilingOf, maxRemaining, maxSequenceNumber } from './counter-word.js';
 import { asTidemarkError, type Epochs, fenced } from './epochs.js';
 import type { EventListener } from './events.js';
+import { GrantBatches, type Sendable } from './grant-batches.js';
 import type { Ledger, ReserveOutcome } from './ledger.js';
 import { LedgerOutage } from './ledger-outage.js';
 import type { ResolvedOptions } from './options.js';
@@ -36,9 +37,8 @@ interface Wish {
   readonly needed: boolean;
 }
 
-interface Reserved {
+interface Reserved extends Sendable {
   readonly wish: Wish;
-  readonly grant: Grant;
 }
 
 /**
@@ -57,10 +57,13 @@ export class Reservations {
   readonly #options: ResolvedOptions;
   readonly #emit: EventListener;
   readonly #onReady: (state: ConversationState) => void;
+  readonly #grants: GrantBatches;
   /** Wishes that calls wait for, and those that nobody waits for yet. */
   #needed: Wish[] = [];
   #refills: Wish[] = [];
+  /** Ledger transactions, and groups of grants that follow from them. */
   #underWay = 0;
+  #granting = 0;
   #pumpScheduled = false;
   #idle: (() => void) | undefined;
 
@@ -81,6 +84,7 @@ export class Reservations {
     this.#options = parts.options;
     this.#emit = parts.emit;
     this.#onReady = parts.onReady;
+    this.#grants = new GrantBatches(parts);
     this.outage = new LedgerOutage({
       ledger: parts.ledger,
       clock: parts.clock,
@@ -144,9 +148,7 @@ export class Reservations {
 
   /** Resolves when no reservation is queued or under way. */
   async idle(): Promise<void> {
-    if (this.#underWay > 0 || this.#hasWishes) {
-      await new Promise<void>((resolve) => (this.#idle = resolve));
-    }
+    if (!this.#isIdle) await new Promise<void>((resolve) => (this.#idle = resolve));
   }
 
   #wish(state: ConversationState, look: Look, needed: boolean): void {
@@ -165,10 +167,11 @@ export class Reservations {
     while (this.#underWay < maxReserves && this.#hasWishes) {
       const wishes = this.#nextBatch();
       this.#underWay += 1;
-      void this.#serve(wishes).finally(() => {
+      void this.#serve(wishes).then((reserved) => {
         this.#underWay -= 1;
+        void this.#grant(reserved);
         this.#pump();
-        if (this.#underWay === 0 && !this.#hasWishes) this.#idle?.();
+        this.#checkIdle();
       });
     }
   }
@@ -184,12 +187,10 @@ export class Reservations {
     return batch;
   }
 
-  async #serve(wishes: readonly Wish[]): Promise<void> {
+  async #serve(wishes: readonly Wish[]): Promise<readonly Reserved[]> {
     const fresh = wishes.filter((wish) => this.#isFresh(wish) || this.#done(wish.state));
-    if (fresh.length === 0) return;
-    const reserved =
-      this.outage.trouble === undefined ? await this.#reserve(fresh) : this.#extendAllUnbacked(fresh);
-    await this.#grant(reserved);
+    if (fresh.length === 0) return [];
+    return this.outage.trouble === undefined ? this.#reserve(fresh) : this.#extendAllUnbacked(fresh);
   }
 
   #isFresh(wish: Wish): boolean {
@@ -210,7 +211,7 @@ export class Reservations {
     const reserved: Reserved[] = [];
     wishes.forEach((wish, index) => {
       const grant = this.#grantAfter(wish, outcomes[index]!);
-      if (grant !== undefined) reserved.push({ wish, grant });
+      if (grant !== undefined) reserved.push({ wish, grant, epoch: wish.look.epoch });
     });
     return reserved;
   }
@@ -282,7 +283,7 @@ export class Reservations {
       if (!wish.needed) this.#done(wish.state);
       else if (this.#mayGoUnbacked(wish)) {
         const grant = this.#extendUnbacked(wish);
-        if (grant !== undefined) reserved.push({ wish, grant });
+        if (grant !== undefined) reserved.push({ wish, grant, epoch: wish.look.epoch });
       } else {
         wish.state.reserving = false;
         this.outage.hold(wish.state);
@@ -312,52 +313,23 @@ export class Reservations {
     return this.#grantOf(wish, { start, end }, 'extend');
   }
 
+  /** The ledger is asked for others meanwhile: a primary that is away holds up nobody else. */
   async #grant(reserved: readonly Reserved[]): Promise<void> {
-    const parts = groupBySlot(this.#counters, reserved, ({ grant }) => grant.conversation).flatMap(
-      (ofSlot) => {
-        const epochs = [...new Set(ofSlot.map(({ wish }) => wish.look.epoch))];
-        return epochs.map((epoch) => ofSlot.filter(({ wish }) => wish.look.epoch === epoch));
-      },
-    );
-    await Promise.all(parts.map((part) => this.#grantIn(part)));
+    this.#granting += 1;
+    await this.#grants.send(reserved, ({ wish: { state } }, end) => {
+      if (end === 'done') this.#done(state);
+      else this.#lookAgain(state, end === 'moot' ? undefined : end);
+    });
+    this.#granting -= 1;
+    this.#checkIdle();
   }
 
-  /** Grants of one slot and epoch. */
-  async #grantIn(part: readonly Reserved[]): Promise<void> {
-    const { state, look } = part[0]!.wish;
-    try {
-      const reply = await this.#deliver(
-        look.epoch,
-        part.map(({ grant }) => grant),
-      );
-      if (reply.status === 'stale') this.#epochs.stale(state.slot, look.epoch);
-      part.forEach(({ wish }, index) => {
-        const isMoot =
-          reply.status === 'lost' || (reply.status === 'done' && reply.results[index] === 'refused');
-        if (isMoot) this.#lookAgain(wish.state);
-        else this.#done(wish.state);
-      });
-    } catch (error) {
-      for (const { wish } of part) this.#lookAgain(wish.state, asTidemarkError(error));
-    }
+  get #isIdle(): boolean {
+    return this.#underWay === 0 && this.#granting === 0 && !this.#hasWishes;
   }
 
-  /**
-   * What is reserved should be granted, or it becomes a gap when its word is missing: so grants that certainly did not run
-   * are sent again. Those that may have run are not (I5).
-   */
-  async #deliver(epoch: Epoch, grants: readonly Grant[]): Promise<GrantReply> {
-    const giveUpAtMs = this.#clock.monotonicMs() + installWindowMs;
-    for (let failures = 0; ; failures += 1) {
-      try {
-        return await this.#counters.grant(epoch, grants);
-      } catch (error) {
-        const delayMs = backoffMs(failures, firstLookAgainMs, maxLookAgainMs);
-        const isLate = this.#clock.monotonicMs() + delayMs > giveUpAtMs;
-        if (isLate || !asTidemarkError(error).retryable) throw error;
-        await sleep(this.#clock, delayMs);
-      }
-    }
+  #checkIdle(): void {
+    if (this.#isIdle) this.#idle?.();
   }
 
   /** Nothing more to do for this wish: calls that wait may take again. Always false, to end a filter with. */

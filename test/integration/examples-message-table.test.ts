@@ -5,9 +5,9 @@ import { type Connection, createConnection } from 'mysql2/promise';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { groupChat } from '../../src/core/conversation.js';
 import { openTidemark } from '../../src/open.js';
+import { Random } from '../support/random.js';
 import { seed } from '../support/runs.js';
 import { type MariaDbServer, type RedisServer, startMariaDb, startRedis } from '../support/servers.js';
-import { Random } from '../support/simulation.js';
 import {
   hasEnded,
   post,

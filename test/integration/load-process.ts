@@ -16,7 +16,7 @@ import { groupChat } from '../../src/core/conversation.js';
 import { TidemarkError } from '../../src/errors.js';
 import { openTidemark } from '../../src/open.js';
 import { nowUs } from '../support/load-log.js';
-import { Random } from '../support/simulation.js';
+import { Random } from '../support/random.js';
 
 export interface LoadOptions {
   /** Any URL that the store takes: of one server, of Sentinels, of a cluster. */

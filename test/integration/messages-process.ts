@@ -11,7 +11,7 @@ import type { TrackedTake } from '../../src/core/tracked-take.js';
 import { TidemarkError } from '../../src/errors.js';
 import { openTidemark } from '../../src/open.js';
 import type { MessageRecord } from '../support/message-judge.js';
-import { Random } from '../support/simulation.js';
+import { Random } from '../support/random.js';
 
 export interface MessagesOptions {
   readonly redis: string;

@@ -7,9 +7,9 @@ import { RedisCounterStore } from '../../src/counters/redis/redis-counter-store.
 import { MemoryLedger } from '../../src/ledgers/memory/memory-ledger.js';
 import { SequenceGenerator } from '../../src/sequence-generator.js';
 import { startProxy, type TcpProxy } from '../support/proxy.js';
+import { Random } from '../support/random.js';
 import { seed } from '../support/runs.js';
 import { type RedisServer, startRedis } from '../support/servers.js';
-import { Random } from '../support/simulation.js';
 
 const longMs = 600_000;
 const generation = 1;

@@ -227,7 +227,7 @@ class Pair {
       side.epoch = { ...side.epoch, generation: side.epoch.generation + 1 };
     const { store, epoch } = this.memory;
     for await (const names of store.idle(0, epoch, 0, new AbortController().signal))
-      await store.drain(epoch, names, 0);
+      await store.drain(epoch, names);
   }
 
   async #plan(planned: Exclude<Step, { kind: 'generation' }>, keptFor: Kept): Promise<Run> {

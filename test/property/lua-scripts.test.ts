@@ -146,7 +146,7 @@ async function plan(
   }
   if (step.kind === 'drain') {
     const names = step.which.map(name);
-    return async (store, own) => comparable(await store.drain(seenBy(own), names, 0));
+    return async (store, own) => comparable(await store.drain(seenBy(own), names));
   }
   const words = await memory.read(
     epoch,

@@ -3,8 +3,8 @@ import { groupChat } from '../../src/core/conversation.js';
 import type { TrackedTake } from '../../src/core/tracked-take.js';
 import { judge } from '../support/judge.js';
 import { asCalls, judgeMessages, type MessageRecord, type ReadRecord } from '../support/message-judge.js';
+import { noFaults } from '../support/simulated-faults.js';
 import { dead, type Plan, SimulatedProcesses } from '../support/simulated-processes.js';
-import { noFaults } from '../support/simulation.js';
 
 /** Runs of each test; `TIDEMARK_RUNS` and `TIDEMARK_SEED` change them, the seed of a failure replays it. */
 const runs = Number(process.env['TIDEMARK_RUNS'] ?? 1_000) / 4;

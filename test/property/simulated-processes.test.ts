@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type CallPlan, expectNoViolation, small } from '../support/simulated-calls.js';
-import { noFaults } from '../support/simulation.js';
+import { noFaults } from '../support/simulated-faults.js';
 
 /** Runs of each test; `TIDEMARK_RUNS` and `TIDEMARK_SEED` change them, the seed of a failure replays it. */
 const runs = Number(process.env['TIDEMARK_RUNS'] ?? 1_000);

@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest';
 import { expectNoViolation, small } from '../support/simulated-calls.js';
-import { noFaults } from '../support/simulation.js';
+import { noFaults } from '../support/simulated-faults.js';
 
 const runs = Number(process.env['TIDEMARK_RUNS'] ?? 1_000);
 const firstSeed = Number(process.env['TIDEMARK_SEED'] ?? 1);

@@ -9,8 +9,12 @@ import { MemoryCounterStore } from '../../src/counters/memory/memory-counter-sto
 import { TidemarkError } from '../../src/errors.js';
 import { MemoryLedger } from '../../src/ledgers/memory/memory-ledger.js';
 import { SequenceGenerator } from '../../src/sequence-generator.js';
+import { Random } from './random.js';
+import { SimulatedCounterStore } from './simulated-counter-store.js';
+import { noFaults } from './simulated-faults.js';
 import { SimulatedLedger } from './simulated-ledger.js';
-import { noFaults, Random, SimulatedCounterStore, SimulatedRedis, VirtualClock } from './simulation.js';
+import { SimulatedRedis } from './simulated-redis.js';
+import { VirtualClock } from './virtual-clock.js';
 
 export const g1 = groupChat('g1');
 

@@ -9,7 +9,9 @@ import type {
   ReserveRequest,
 } from '../../src/core/ledger.js';
 import { MemoryLedger } from '../../src/ledgers/memory/memory-ledger.js';
-import { delayMs, type FaultRates, type Random, unavailable, type VirtualClock } from './simulation.js';
+import type { Random } from './random.js';
+import { delayMs, type FaultRates, unavailable } from './simulated-faults.js';
+import type { VirtualClock } from './virtual-clock.js';
 
 /** A memory ledger that many simulated processes share, with faults on the way. */
 export class SimulatedLedger implements Ledger {

@@ -5,15 +5,12 @@ import type { TidemarkEvent } from '../../src/core/events.js';
 import type { Gap } from '../../src/core/ledger.js';
 import type { GeneratorOptions } from '../../src/core/options.js';
 import { SequenceGenerator } from '../../src/core/sequence-generator.js';
+import { Random } from './random.js';
+import { SimulatedCounterStore } from './simulated-counter-store.js';
+import type { FaultRates } from './simulated-faults.js';
 import { SimulatedLedger } from './simulated-ledger.js';
-import {
-  type FaultRates,
-  Random,
-  SimulatedCluster,
-  SimulatedCounterStore,
-  SimulatedRedis,
-  VirtualClock,
-} from './simulation.js';
+import { SimulatedCluster, SimulatedRedis } from './simulated-redis.js';
+import { VirtualClock } from './virtual-clock.js';
 
 export interface Plan {
   readonly processes: number;

@@ -47,19 +47,23 @@ function flagsOf(command: Command): string[] {
   return command.options.map(({ flags }) => flags).sort();
 }
 
+/** A command with its arguments, as in the headings. */
+function usageOf(command: Command): string {
+  const args = command.registeredArguments.map((argument) => {
+    return argument.required ? ` <${argument.name()}>` : ` [${argument.name()}]`;
+  });
+  return `${command.name()}${args.join('')}`;
+}
+
 test('each command has a section, and each section a command', () => {
   const documented = [...page.matchAll(/^### `tidemark ([^`]+)`$/gm)].map(([, usage]) => usage!);
-  const commands = program.commands.map((command) => {
-    const args = command.registeredArguments.map((argument) => ` <${argument.name()}>`);
-    return `${command.name()}${args.join('')}`;
-  });
+  const commands = program.commands.map(usageOf);
   expect(documented.sort()).toEqual([...commands, 'help [command]'].sort());
 });
 
 test('each section explains the flags of its command, no other, and shows it at work', () => {
   for (const command of program.commands) {
-    const args = command.registeredArguments.map((argument) => ` <${argument.name()}>`);
-    const text = section(`### \`tidemark ${command.name()}${args.join('')}\``);
+    const text = section(`### \`tidemark ${usageOf(command)}\``);
     expect(explainedFlags(text), command.name()).toEqual(flagsOf(command));
     expect(text).toMatch(new RegExp(`\`\`\`console\\n(?:[^\`]*\\n)?\\$ tidemark ${command.name()}\\b`));
   }

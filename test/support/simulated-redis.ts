@@ -1,0 +1,102 @@
+/** What counter stores are connected to in a simulation: one primary, or a cluster of several. */
+
+import { KeptClaims } from '../../src/counters/memory/kept-claims.js';
+
+/** One Redis data set with its history; failing over replaces history and words. */
+export class SimulatedRedis {
+  static #histories = 0;
+  history = SimulatedRedis.#nextHistory();
+  renamedFrom: string | undefined;
+  up = true;
+  words = new Map<string, number>();
+  claims = new KeptClaims(1_000_000);
+  /** Which generation took last in each slot of a cluster. */
+  generations = new Map<number, number>();
+  #replica = new Map<string, number>();
+  #replicaGenerations = new Map<number, number>();
+  #replicaClaims = new KeptClaims(1_000_000);
+
+  replicate(): void {
+    this.#replica = new Map(this.words);
+    this.#replicaGenerations = new Map(this.generations);
+    this.#replicaClaims = this.claims.clone();
+  }
+
+  /** The stale replica becomes the primary. */
+  failOver(): void {
+    this.words = new Map(this.#replica);
+    this.generations = new Map(this.#replicaGenerations);
+    this.claims = this.#replicaClaims.clone();
+    this.restart();
+  }
+
+  restart(): void {
+    this.renamedFrom = undefined;
+    this.history = SimulatedRedis.#nextHistory();
+  }
+
+  /** The stale replica becomes a second primary, and this one goes on, too. */
+  split(): SimulatedRedis {
+    const other = new SimulatedRedis();
+    other.words = new Map(this.#replica);
+    other.generations = new Map(this.#replicaGenerations);
+    other.claims = this.#replicaClaims.clone();
+    return other;
+  }
+
+  static #nextHistory(): string {
+    SimulatedRedis.#histories += 1;
+    return `h${SimulatedRedis.#histories}`;
+  }
+
+  /** Nothing is lost; only the id changes, as when the first replica is attached. */
+  rename(): void {
+    this.renamedFrom = this.history;
+    this.history = SimulatedRedis.#nextHistory();
+  }
+
+  flush(): void {
+    this.words.clear();
+    this.claims.clear();
+  }
+}
+
+/** Several primaries that share the slots. */
+export class SimulatedCluster {
+  static readonly slots = 4;
+  /** Who serves each slot. */
+  readonly owners: SimulatedRedis[];
+
+  constructor() {
+    const nodes = [new SimulatedRedis(), new SimulatedRedis()];
+    this.owners = Array.from({ length: SimulatedCluster.slots }, (_, slot) => nodes[slot % nodes.length]!);
+  }
+
+  static slotOf(conversation: string): number {
+    return conversation.charCodeAt(conversation.length - 1) % SimulatedCluster.slots;
+  }
+
+  get nodes(): readonly SimulatedRedis[] {
+    return [...new Set(this.owners)];
+  }
+
+  /** A slot moves to another primary, with its words. */
+  move(slot: number, to: SimulatedRedis): void {
+    const from = this.owners[slot]!;
+    if (from === to) return;
+    for (const [key, word] of from.words) {
+      if (SimulatedCluster.slotOf(key.slice(0, key.indexOf('@'))) !== slot) continue;
+      to.words.set(key, word);
+      from.words.delete(key);
+    }
+    to.generations.set(slot, from.generations.get(slot) ?? 0);
+    from.generations.delete(slot);
+    this.owners[slot] = to;
+  }
+
+  /** A primary is replaced by its stale replica, and may go on where nobody should listen to it. */
+  failOver(node: SimulatedRedis): void {
+    const successor = node.split();
+    for (const [slot, owner] of this.owners.entries()) if (owner === node) this.owners[slot] = successor;
+  }
+}
