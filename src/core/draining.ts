@@ -33,7 +33,7 @@ interface Found extends RemovableWord {
 /**
  * Hands unused numbers back: words are removed, and the ledger goes on right behind their last numbers.
  *
- * In between the conversation is held: whoever finds its word gone hears `busy` and looks again. So takes go on, and
+ * In between the conversation is frozen: whoever finds its word gone hears `busy` and looks again. So takes go on, and
  * neither a gap nor a number comes twice (I14). If the process dies in between, the next take is a takeover, with a gap.
  */
 export class Draining {
@@ -121,8 +121,8 @@ export class Draining {
   async drain(conversations: readonly string[]): Promise<DrainReport> {
     const busy: string[] = [];
     const found = await this.#read(conversations, busy);
-    const held = this.#counters.traits.private ? found : await this.#hold(found, busy);
-    const removed = await this.#remove(held, busy);
+    const frozen = this.#counters.traits.private ? found : await this.#freeze(found, busy);
+    const removed = await this.#remove(frozen, busy);
     const handedBack = await this.#handBack(removed);
     const numbers = handedBack.reduce((sum, { word }) => sum + word.remaining, 0);
     if (handedBack.length > 0) this.#emit({ type: 'drained', conversations: handedBack.length, numbers });
@@ -149,17 +149,17 @@ export class Draining {
     return (await Promise.all(found)).flat();
   }
 
-  async #hold(found: readonly Found[], busy: string[]): Promise<readonly Found[]> {
-    const held = ofEachGeneration(found).map(async (words) => {
-      const isHeld = await this.#ledger.hold(words[0]!.epoch.generation, words);
-      for (const [index, { conversation }] of words.entries()) if (!isHeld[index]) busy.push(conversation);
-      return words.filter((_, index) => isHeld[index]);
+  async #freeze(found: readonly Found[], busy: string[]): Promise<readonly Found[]> {
+    const frozen = ofEachGeneration(found).map(async (words) => {
+      const isFrozen = await this.#ledger.freeze(words[0]!.epoch.generation, words);
+      for (const [index, { conversation }] of words.entries()) if (!isFrozen[index]) busy.push(conversation);
+      return words.filter((_, index) => isFrozen[index]);
     });
-    return (await Promise.all(held)).flat();
+    return (await Promise.all(frozen)).flat();
   }
 
-  async #remove(held: readonly Found[], busy: string[]): Promise<readonly Found[]> {
-    const parts = groupBySlot(this.#counters, held, ({ conversation }) => conversation);
+  async #remove(frozen: readonly Found[], busy: string[]): Promise<readonly Found[]> {
+    const parts = groupBySlot(this.#counters, frozen, ({ conversation }) => conversation);
     const removed = parts.map(async (part): Promise<readonly Found[]> => {
       const { epoch } = part[0]!;
       const names = part.map(({ conversation }) => conversation);

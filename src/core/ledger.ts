@@ -28,16 +28,16 @@ export interface Ledger {
   recordGaps(gaps: readonly NewGap[]): Promise<void>;
 
   /**
-   * Keeps everybody from reserving for conversations whose word is about to be removed, for {@link holdMs}: they hear `busy`.
+   * Keeps everybody from reserving for conversations whose word is about to be removed, for {@link freezeMs}: they hear `busy`.
    * Only where the entry is of that generation and its ceiling is the word's, so that nothing is outstanding.
    *
-   * @returns for each whether it is held now
+   * @returns for each whether it is frozen now
    */
-  hold(generation: number, words: readonly RemovableWord[]): Promise<readonly boolean[]>;
+  freeze(generation: number, words: readonly RemovableWord[]): Promise<readonly boolean[]>;
 
   /**
    * Lowers the ceiling of each conversation to the last number of a word that was removed from its store, where the
-   * entry is still of that generation and its ceiling is that word's. Ends the hold.
+   * entry is still of that generation and its ceiling is that word's. Ends the freeze.
    *
    * @returns for each whether that was so
    */
@@ -88,7 +88,7 @@ export interface LedgerEntry {
   /** When that was, in milliseconds since 1970 by the ledger's clock. */
   readonly reservedAtMs: number;
   /** Until then nobody reserves, because the word is being removed, in milliseconds since 1970; 0 when nobody removes it. */
-  readonly heldUntilMs: number;
+  readonly frozenUntilMs: number;
 }
 
 /** How a history is registered that is not simply new. */

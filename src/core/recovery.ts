@@ -6,7 +6,7 @@
  * | the entry | the caller saw | outcome |
  * |---|---|---|
  * | newer generation | anything | fenced |
- * | same generation, held | anything | busy: somebody is just removing the word |
+ * | same generation, frozen | anything | busy: somebody is just removing the word |
  * | handed back a moment ago, floor at or above what the caller saw issued | a word | busy: that word was removed since |
  * | none | no word | new: block (0, size] |
  * | none, or ceiling below the caller's | a word | healed: block (caller's ceiling, + size] |
@@ -39,7 +39,7 @@ export const installWindowMs = 1_000;
  * How long nobody reserves for a conversation whose word is being removed, in milliseconds. Whoever removes it and takes
  * longer leaves a gap.
  */
-export const holdMs = 1_000;
+export const freezeMs = 1_000;
 
 /** What to answer, and what to write with it in the same transaction. */
 export interface Decision {
@@ -65,7 +65,7 @@ export function decideReservation(
   if (entry !== undefined && entry.generation > generation) {
     return unchanged({ status: 'fenced', newerGeneration: entry.generation });
   }
-  if (entry?.generation === generation && isHeld(entry, nowMs)) return unchanged({ status: 'busy' });
+  if (entry?.generation === generation && isFrozen(entry, nowMs)) return unchanged({ status: 'busy' });
   if (saw === undefined) {
     if (entry === undefined) return reserve('new', entry, request, nowMs, 0);
     if (entry.generation === generation && justReserved(entry, nowMs) && !wasHandedBack(entry))
@@ -87,17 +87,17 @@ export function decideReservation(
 /**
  * Decides whether nobody may reserve for a conversation for a while, because its word is about to be removed.
  *
- * @returns the entry to write; undefined when it cannot be held: it is another generation's, somebody has reserved what the
- * word does not have yet, or somebody else holds it
+ * @returns the entry to write; undefined when it cannot be frozen: it is another generation's, somebody has reserved what the
+ * word does not have yet, or somebody else froze it
  */
-export function decideHold(
+export function decideFreeze(
   entry: LedgerEntry | undefined,
   generation: number,
   { word }: RemovableWord,
   nowMs: number,
 ): LedgerEntry | undefined {
   if (entry?.generation !== generation || entry.ceiling !== ceilingOf(word)) return undefined;
-  return isHeld(entry, nowMs) ? undefined : { ...entry, heldUntilMs: nowMs + holdMs };
+  return isFrozen(entry, nowMs) ? undefined : { ...entry, frozenUntilMs: nowMs + freezeMs };
 }
 
 /**
@@ -117,7 +117,7 @@ export function decideHandBack(
   if (entry?.generation !== generation || entry.ceiling !== ceilingOf(word)) return undefined;
   const blockSize = Math.max(1, entry.blockSize, word.remaining);
   const { last } = word;
-  return { ...entry, ceiling: last, floor: last, blockSize, reservedAtMs: nowMs, heldUntilMs: 0 };
+  return { ...entry, ceiling: last, floor: last, blockSize, reservedAtMs: nowMs, frozenUntilMs: 0 };
 }
 
 /** Nothing is outstanding: a word was removed, and what it had left is back. */
@@ -125,9 +125,9 @@ function wasHandedBack({ ceiling, floor }: LedgerEntry): boolean {
   return ceiling === floor;
 }
 
-/** A time further ahead than a hold lasts is of a clock that was set back. */
-function isHeld({ heldUntilMs }: LedgerEntry, nowMs: number): boolean {
-  return nowMs < heldUntilMs && heldUntilMs <= nowMs + holdMs;
+/** A time further ahead than a freeze lasts is of a clock that was set back. */
+function isFrozen({ frozenUntilMs }: LedgerEntry, nowMs: number): boolean {
+  return nowMs < frozenUntilMs && frozenUntilMs <= nowMs + freezeMs;
 }
 
 /** An install that followed on the reservation may still run (I8). */
@@ -167,7 +167,15 @@ function reserve(
     outcome: isExhausted
       ? { status: 'exhausted' }
       : { status: 'reserved', kind, block: { start, end }, mode, blockSize, gap },
-    entry: { conversation, ceiling: end, floor, generation, blockSize, reservedAtMs: nowMs, heldUntilMs: 0 },
+    entry: {
+      conversation,
+      ceiling: end,
+      floor,
+      generation,
+      blockSize,
+      reservedAtMs: nowMs,
+      frozenUntilMs: 0,
+    },
   };
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect } from 'vitest';
-import { holdMs } from '../../src/core/recovery.js';
+import { freezeMs } from '../../src/core/recovery.js';
 import { ask, type LedgerRun, reserved } from './ledger.suite.run.js';
 
 const word = (last: number, remaining: number) => ({ last, remaining });
@@ -141,28 +141,28 @@ export function describeHandBack(run: LedgerRun): void {
 }
 
 export function describeHold(run: LedgerRun): void {
-  const hold = (conversation: string, generation = 1, last = 4, remaining = 6) =>
-    run.ledger.hold(generation, [{ conversation, word: word(last, remaining) }]);
+  const freeze = (conversation: string, generation = 1, last = 4, remaining = 6) =>
+    run.ledger.freeze(generation, [{ conversation, word: word(last, remaining) }]);
 
-  describe('holding', () => {
+  describe('freezing', () => {
     run.test('whoever reserves in the same generation hears busy, with a word and without', async () => {
       const c = run.fresh();
       await run.one(ask(c, 1));
       await run.pass(1_200);
-      expect(await hold(c)).toEqual([true]);
+      expect(await freeze(c)).toEqual([true]);
       for (const saw of [undefined, [4, 6], [10, 0], [10, 30], [2, 1]] as const)
         expect(await run.one(ask(c, 1, saw)), String(saw)).toEqual({ status: 'busy' });
       expect(await run.marks(c)).toEqual([10, 0, 1]);
-      const { heldUntilMs = 0, reservedAtMs = 0 } = (await run.entry(c)) ?? {};
-      expect(heldUntilMs - reservedAtMs).toBeGreaterThanOrEqual(holdMs + 1_100);
+      const { frozenUntilMs = 0, reservedAtMs = 0 } = (await run.entry(c)) ?? {};
+      expect(frozenUntilMs - reservedAtMs).toBeGreaterThanOrEqual(freezeMs + 1_100);
     });
 
-    run.test('a newer generation takes over at once, and ends the hold', async () => {
+    run.test('a newer generation takes over at once, and ends the freeze', async () => {
       const c = run.fresh();
       await run.one(ask(c, 1));
-      expect(await hold(c)).toEqual([true]);
+      expect(await freeze(c)).toEqual([true]);
       expect(await run.one(ask(c, 2))).toMatchObject({ kind: 'takeover', block: { start: 10, end: 20 } });
-      expect(await run.entry(c)).toMatchObject({ generation: 2, heldUntilMs: 0 });
+      expect(await run.entry(c)).toMatchObject({ generation: 2, frozenUntilMs: 0 });
       expect(await run.one(ask(c, 2, [12, 8]))).toMatchObject({ kind: 'extended' });
       expect(await run.ledger.handBack(1, [{ conversation: c, word: word(4, 6) }])).toEqual([false]);
     });
@@ -170,18 +170,18 @@ export function describeHold(run: LedgerRun): void {
     run.test('it ends by itself', async () => {
       const c = run.fresh();
       await run.one(ask(c, 1));
-      await hold(c);
-      await run.pass(holdMs + 200);
+      await freeze(c);
+      await run.pass(freezeMs + 200);
       expect(await run.one(ask(c, 1, [4, 6]))).toMatchObject({ kind: 'extended' });
-      expect(await run.entry(c)).toMatchObject({ ceiling: 20, heldUntilMs: 0 });
+      expect(await run.entry(c)).toMatchObject({ ceiling: 20, frozenUntilMs: 0 });
     });
 
     run.test('handing back ends it', async () => {
       const c = run.fresh();
       await run.one(ask(c, 1));
-      await hold(c);
+      await freeze(c);
       expect(await run.ledger.handBack(1, [{ conversation: c, word: word(4, 6) }])).toEqual([true]);
-      expect(await run.entry(c)).toMatchObject({ ceiling: 4, floor: 4, heldUntilMs: 0 });
+      expect(await run.entry(c)).toMatchObject({ ceiling: 4, floor: 4, frozenUntilMs: 0 });
       expect(await run.one(ask(c, 1))).toMatchObject({
         kind: 'takeover',
         block: { start: 4 },
@@ -189,10 +189,10 @@ export function describeHold(run: LedgerRun): void {
       });
     });
 
-    run.test('numbers that were taken while it was held do not count', async () => {
+    run.test('numbers that were taken while it was frozen do not count', async () => {
       const c = run.fresh();
       await run.one(ask(c, 1));
-      expect(await hold(c, 1, 4, 6)).toEqual([true]);
+      expect(await freeze(c, 1, 4, 6)).toEqual([true]);
       expect(await run.ledger.handBack(1, [{ conversation: c, word: word(7, 3) }])).toEqual([true]);
       expect(await run.marks(c)).toEqual([7, 7, 1]);
     });
@@ -200,33 +200,33 @@ export function describeHold(run: LedgerRun): void {
     run.test('not where something is outstanding, or another generation reserved', async () => {
       const [c, unknown] = [run.fresh(), run.fresh()];
       await run.one(ask(c, 3));
-      expect(await hold(unknown)).toEqual([false]);
-      expect(await hold(c, 2)).toEqual([false]);
-      expect(await hold(c, 4)).toEqual([false]);
+      expect(await freeze(unknown)).toEqual([false]);
+      expect(await freeze(c, 2)).toEqual([false]);
+      expect(await freeze(c, 4)).toEqual([false]);
       await run.one(ask(c, 3, [4, 6]));
-      expect(await hold(c, 3, 5, 5)).toEqual([false]);
-      expect(await hold(c, 3, 20, 5)).toEqual([false]);
-      expect(await run.entry(c)).toMatchObject({ ceiling: 20, heldUntilMs: 0 });
-      expect(await hold(c, 3, 5, 15)).toEqual([true]);
+      expect(await freeze(c, 3, 5, 5)).toEqual([false]);
+      expect(await freeze(c, 3, 20, 5)).toEqual([false]);
+      expect(await run.entry(c)).toMatchObject({ ceiling: 20, frozenUntilMs: 0 });
+      expect(await freeze(c, 3, 5, 15)).toEqual([true]);
     });
 
-    run.test('of 20 callers at once one holds it, and the next one when its time is over', async () => {
+    run.test('of 20 callers at once one freezes it, and the next one when its time is over', async () => {
       const c = run.fresh();
       await run.one(ask(c, 1));
-      const held = await Promise.all(Array.from({ length: 20 }, () => hold(c)));
-      expect(held.flat().filter(Boolean)).toHaveLength(1);
-      await run.pass(holdMs + 200);
-      expect(await hold(c)).toEqual([true]);
+      const frozen = await Promise.all(Array.from({ length: 20 }, () => freeze(c)));
+      expect(frozen.flat().filter(Boolean)).toHaveLength(1);
+      await run.pass(freezeMs + 200);
+      expect(await freeze(c)).toEqual([true]);
     });
 
     run.test('1,201 at once, and half of them', async () => {
-      const all = Array.from({ length: 1_201 }, () => run.fresh('hold'));
+      const all = Array.from({ length: 1_201 }, () => run.fresh('freeze'));
       await run.ledger.reserve(all.map((c) => ask(c, 1)));
       const words = all.map((conversation, n) => ({ conversation, word: word(4, n % 2 ? 6 : 5) }));
       const expected = all.map((_, n) => n % 2 === 1);
-      expect(await run.ledger.hold(1, words)).toEqual(expected);
+      expect(await run.ledger.freeze(1, words)).toEqual(expected);
       expect(await run.ledger.handBack(1, [...words].reverse())).toEqual([...expected].reverse());
-      expect(await run.ledger.hold(1, [])).toEqual([]);
+      expect(await run.ledger.freeze(1, [])).toEqual([]);
     });
   });
 }

@@ -261,7 +261,7 @@ export function describeListing(run: LedgerRun): void {
         generation: 3,
         blockSize: 25,
         reservedAtMs: expect.any(Number),
-        heldUntilMs: 0,
+        frozenUntilMs: 0,
       });
       expect(await run.entry('whole:one')).toEqual(listed);
     });

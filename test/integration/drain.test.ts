@@ -93,7 +93,7 @@ describe('numbers go back', () => {
     expect(await sequences.drain(g1)).toEqual({ conversations: 1, numbers: 59, busy: [] });
     expect(await redis.command('GET', 'seq:{group:g1}:1')).toBeNull();
     expect(await wordsIn(redis)).toBe(1);
-    expect(await sequences.ledgerEntry(g1)).toMatchObject({ ceiling: 5, floor: 5, heldUntilMs: 0 });
+    expect(await sequences.ledgerEntry(g1)).toMatchObject({ ceiling: 5, floor: 5, frozenUntilMs: 0 });
     expect(await sequences.current(g1)).toBe(5);
     expect(await sequences.drain(g1)).toEqual({ conversations: 0, numbers: 0, busy: [] });
     // Behind a hand back the next block is as large as what went back, at least (I14).
@@ -214,17 +214,17 @@ describe('whoever drains dies in between', () => {
     const proxy = await proxyTo(redis.port);
     const sequences = open(urlOf(proxy));
     await sequences.nextMany(g1, 3);
-    // What comes back next after the hold is the removed word.
-    const { hold } = MySqlLedger.prototype;
-    MySqlLedger.prototype.hold = async function (...parts) {
-      const isHeld = await hold.apply(this, parts);
+    // What comes back next after the freeze is the removed word.
+    const { freeze } = MySqlLedger.prototype;
+    MySqlLedger.prototype.freeze = async function (...parts) {
+      const isFrozen = await freeze.apply(this, parts);
       void proxy.cutAfterNextReplyDropped();
-      return isHeld;
+      return isFrozen;
     };
     try {
       await expect(sequences.drain(g1)).rejects.toMatchObject({ code: 'counter_unavailable' });
     } finally {
-      MySqlLedger.prototype.hold = hold;
+      MySqlLedger.prototype.freeze = freeze;
     }
     expect(await wordsIn(redis)).toBe(0);
     await expectOneGap();
@@ -240,12 +240,12 @@ describe('whoever drains dies in between', () => {
     ledger.port = String(toMysql.port);
     const args = ['drain', g1.key, '--redis', urlOf(toRedis), '--ledger', ledger.href];
     const running = startCommand(args);
-    await waitUntil('the conversation is held', async () => {
+    await waitUntil('the conversation is frozen', async () => {
       const [row] = await sql(
         mysql,
-        "SELECT held_until_ms FROM tidemark_ledger WHERE conversation = 'group:g1'",
+        "SELECT frozen_until_ms FROM tidemark_ledger WHERE conversation = 'group:g1'",
       );
-      return Number(row!['held_until_ms']) > 0;
+      return Number(row!['frozen_until_ms']) > 0;
     });
     toMysql.hold(true);
     await waitUntil('the word is gone', async () => (await wordsIn(redis)) === 0);
@@ -318,6 +318,13 @@ describe('the command', () => {
     const json = await drain('group:c3', '--json');
     expect(json).toMatchObject({ status: 3, stdout: '{"conversations":0,"numbers":0,"busy":1}\n' });
     expect(JSON.parse(json.stderr)).toEqual({ busy: 'group:c3' });
+  });
+
+  it('without Redis it ends with what is wrong', async () => {
+    await open().next(g1);
+    await redis.kill();
+    const result = await drain('--all', '--timeout', '500');
+    expect(result).toMatchObject({ status: 3, stderr: expect.stringContaining('counter_unavailable') });
   });
 
   it('stopped by a signal: what was removed is handed back', async () => {

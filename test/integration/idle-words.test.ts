@@ -8,7 +8,6 @@ import { RedisCounterStore } from '../../src/counters/redis/redis-counter-store.
 import { openTidemark, type TuningOptions } from '../../src/open.js';
 import type { SequenceGenerator } from '../../src/sequence-generator.js';
 import { type CallRecord, judge } from '../support/judge.js';
-import { gapsOf } from '../support/load.js';
 import { nowUs } from '../support/load-log.js';
 import { type MariaDbServer, type RedisServer, startMariaDb, startRedis } from '../support/servers.js';
 import { waitUntil } from '../support/wait.js';

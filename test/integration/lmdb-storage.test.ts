@@ -209,9 +209,9 @@ describe('the storage of an embedded ledger', () => {
       ledger = await LmdbLedger.open({ folder });
       expect(await held()).toEqual(before);
       await ledger.raiseCompleteMarks([{ conversation: 'group:old', completeUpTo: 2 }]);
-      expect(await ledger.hold(1, [{ conversation: 'group:old', word: { last: 3, remaining: 7 } }])).toEqual([
-        true,
-      ]);
+      expect(
+        await ledger.freeze(1, [{ conversation: 'group:old', word: { last: 3, remaining: 7 } }]),
+      ).toEqual([true]);
       expect(await ledger.registerHistory('other')).toBe(2);
       expect(await ledger.registerHistory('old', { atLeast: 2 })).toBe(3);
       const [heldNow] = await ledger.load(['group:old']);
@@ -220,7 +220,7 @@ describe('the storage of an embedded ledger', () => {
       ledger = await LmdbLedger.open({ folder });
       expect(await ledger.completeMarks(['group:old'])).toEqual([2]);
       expect(await ledger.load(['group:old'])).toEqual([heldNow]);
-      expect(heldNow!.heldUntilMs).toBeGreaterThan(0);
+      expect(heldNow!.frozenUntilMs).toBeGreaterThan(0);
       expect(await ledger.generationsOf('old')).toEqual([1, 3]);
       expect((await ledger.keepAlive(1)).newest).toBe(3);
       await ledger.close();
@@ -279,7 +279,7 @@ describe('the storage of an embedded ledger', () => {
     expect(outcomes.map((outcome) => outcome.status)).toEqual([...damaged.map(() => 'corrupt'), 'reserved']);
     expect(outcomes[2]).toMatchObject({ found: expect.stringContaining('checksum') });
     const words = [{ conversation: 'group:bit', word: { last: 5, remaining: 5 } }];
-    expect(await ledger.hold(1, words)).toEqual([false]);
+    expect(await ledger.freeze(1, words)).toEqual([false]);
     expect(await ledger.handBack(1, words)).toEqual([false]);
     const corrupt = { code: 'ledger_corrupt', conversation: 'group:bit' };
     await expect(ledger.load(['group:sound', 'group:bit'])).rejects.toMatchObject(corrupt);

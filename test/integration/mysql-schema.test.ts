@@ -105,7 +105,7 @@ it.each([1, 2] as const)(
       Promise.all(oldTables.map((table) => sql(url, `SELECT * FROM ${table} ORDER BY 1, 2`)));
     const before = await rows();
     // Columns that are new.
-    Object.assign(before[0]![0]!, { held_until_ms: 0 });
+    Object.assign(before[0]![0]!, { frozen_until_ms: 0 });
     Object.assign(before[2]![0]!, { seen_at_ms: 0 });
     const results = await Promise.all(Array.from({ length: 10 }, () => migrate(url)));
     expect(results.filter(({ from }) => from === old)).toHaveLength(1);

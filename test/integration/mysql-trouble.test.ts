@@ -76,7 +76,7 @@ describe('users', () => {
       expect(await ledger.registerHistory('renamed', { renamedFrom: 'h', onlyIfNewest: true })).toBe(1);
       expect(await ledger.keepAlive(1)).toMatchObject({ newest: 1 });
       const words = [{ conversation: 'group:a', word: { last: 15, remaining: 5 } }];
-      expect(await ledger.hold(1, words)).toEqual([true]);
+      expect(await ledger.freeze(1, words)).toEqual([true]);
       expect(await ledger.handBack(1, words)).toEqual([true]);
       expect((await ledger.load(['group:a']))[0]).toMatchObject({ ceiling: 15, floor: 15 });
       for (const completeUpTo of [4, 9]) {
@@ -166,7 +166,7 @@ it('at most 1,000 calls wait for a connection; one more is refused at once', asy
 });
 
 describe('corrupt rows', () => {
-  const rows: [what: string, values: string, heldUntilMs?: number][] = [
+  const rows: [what: string, values: string, frozenUntilMs?: number][] = [
     ['a floor above the ceiling', '10, 11, 1, 10, 0'],
     ['a negative ceiling', '-1, -1, 1, 10, 0'],
     ['a negative floor', '10, -5, 1, 10, 0'],
@@ -174,15 +174,15 @@ describe('corrupt rows', () => {
     ['a ceiling above 2^53', '9223372036854775807, 0, 1, 10, 0'],
     ['a negative generation', '10, 0, -1, 10, 0'],
     ['a block size above 2^53', '10, 0, 1, 9007199254740993, 0'],
-    ['a hold in the past of all clocks', '10, 0, 1, 10, 0', -1],
+    ['a freeze in the past of all clocks', '10, 0, 1, 10, 0', -1],
   ];
   it.each(rows)(
     '%s: only its conversation is refused, and the row is left alone',
-    async (_what, values, heldUntilMs = 0) => {
+    async (_what, values, frozenUntilMs = 0) => {
       const url = await server.createDatabase();
       await using(url, async (ledger) => {
         await ledger.reserve([ask('group:sound')]);
-        await sql(url, `INSERT INTO tidemark_ledger VALUES ('group:broken', ${values}, 0, ${heldUntilMs})`);
+        await sql(url, `INSERT INTO tidemark_ledger VALUES ('group:broken', ${values}, 0, ${frozenUntilMs})`);
         const everything = 'SELECT * FROM tidemark_ledger WHERE conversation = "group:broken"';
         const before = await sql(url, everything);
         const outcomes = await ledger.reserve([
@@ -195,7 +195,7 @@ describe('corrupt rows', () => {
           found: expect.stringContaining(`ceiling ${values.split(',')[0]}`),
         });
         const words = [{ conversation: 'group:broken', word: { last: 4, remaining: 6 } }];
-        expect(await ledger.hold(1, words)).toEqual([false]);
+        expect(await ledger.freeze(1, words)).toEqual([false]);
         expect(await ledger.handBack(1, words)).toEqual([false]);
         const error = await errorOf(ledger.load(['group:sound', 'group:broken']));
         expect([error.code, error.conversation, error.retryable]).toEqual([

@@ -9,10 +9,10 @@ import type { Grant } from '../../src/core/counter-store.js';
 import { type CounterWord, ceilingOf, maxRemaining } from '../../src/core/counter-word.js';
 import type { LedgerEntry, NewGap } from '../../src/core/ledger.js';
 import {
+  decideFreeze,
   decideHandBack,
-  decideHold,
   decideReservation,
-  holdMs,
+  freezeMs,
   installWindowMs,
 } from '../../src/core/recovery.js';
 
@@ -33,7 +33,7 @@ const stepKinds = [
   'follow',
   'wait',
   'drain',
-  'hold',
+  'freeze',
   'remove',
   'handBack',
   'idle',
@@ -51,7 +51,7 @@ interface Caller {
   generation: number;
   look: { saw: CounterWord | undefined; atMs: number; generation: number } | undefined;
   grants: { grant: Grant; generation: number }[];
-  /** What it is just draining from a store that others use, too: the word as it was held, then as it was removed. */
+  /** What it is just draining from a store that others use, too: the word as it was frozen, then as it was removed. */
   draining: { word: CounterWord; generation: number; removed: boolean } | undefined;
 }
 
@@ -69,7 +69,7 @@ class World {
   fenced = 0;
   forgotten = 0;
   handedBack = 0;
-  #held: { readonly generation: number; readonly untilMs: number } | undefined;
+  #frozen: { readonly generation: number; readonly untilMs: number } | undefined;
   readonly #before: (LedgerEntry | undefined)[] = [];
 
   constructor() {
@@ -118,12 +118,12 @@ class World {
         this.nowMs += (n % 4) * 400;
       },
       drain: () => this.#drain(caller),
-      hold: () => this.#hold(caller),
+      freeze: () => this.#freeze(caller),
       remove: () => this.#remove(caller),
       handBack: () => this.#handBack(caller),
       // What a caller does with an idle word when nobody comes in between.
       idle: () => {
-        for (const kind of ['hold', 'remove', 'handBack'] as const) this.run({ kind, caller: index, n });
+        for (const kind of ['freeze', 'remove', 'handBack'] as const) this.run({ kind, caller: index, n });
       },
       forget: () => this.#forget(n),
     };
@@ -173,9 +173,9 @@ class World {
       this.entry = entry;
     }
     if (outcome.status !== 'reserved') return;
-    // Whoever comes between a hold and the end of it would leave a gap.
-    const isHeld = this.#held?.generation === look.generation && this.nowMs < this.#held.untilMs;
-    expect(isHeld, 'reserved though it is held').toBe(false);
+    // Whoever comes between a freeze and the end of it would leave a gap.
+    const isFrozen = this.#frozen?.generation === look.generation && this.nowMs < this.#frozen.untilMs;
+    expect(isFrozen, 'reserved though it is frozen').toBe(false);
     expect(outcome.block.end).toBeGreaterThan(outcome.block.start);
     if (outcome.gap !== undefined) this.gaps.push(outcome.gap);
     const { block, mode } = outcome;
@@ -212,16 +212,16 @@ class World {
     this.#before.length = 0;
   }
 
-  /** A shared store goes on: the word is held, then removed, then handed back, and what was sent before may still arrive. */
-  #hold(caller: Caller): void {
+  /** A shared store goes on: the word is frozen, then removed, then handed back, and what was sent before may still arrive. */
+  #freeze(caller: Caller): void {
     const { generation } = caller;
     const word = this.words.get(generation);
     caller.draining = undefined;
     if (word === undefined) return;
-    const held = decideHold(this.entry, generation, { conversation, word }, this.nowMs);
-    if (held === undefined) return;
-    this.entry = held;
-    this.#held = { generation, untilMs: this.nowMs + holdMs };
+    const frozen = decideFreeze(this.entry, generation, { conversation, word }, this.nowMs);
+    if (frozen === undefined) return;
+    this.entry = frozen;
+    this.#frozen = { generation, untilMs: this.nowMs + freezeMs };
     caller.draining = { word, generation, removed: false };
   }
 
@@ -245,7 +245,7 @@ class World {
     );
     if (lowered === undefined) return;
     this.entry = lowered;
-    this.#held = undefined;
+    this.#frozen = undefined;
     this.handedBack += 1;
   }
 
@@ -346,13 +346,13 @@ describe(`the decision table under any interleaving (seed ${seed})`, () => {
   });
 
   it('with words of a shared store that are drained while late grants live on, too', () => {
-    const faults = ['wait', 'hold', 'remove', 'handBack', 'idle', 'idle', 'idle'] as const;
+    const faults = ['wait', 'freeze', 'remove', 'handBack', 'idle', 'idle', 'idle'] as const;
     const worlds = explore(faults, (world) => expect(world.unexplained()).toEqual([]));
     expect(handedBackIn(worlds)).toBeGreaterThan(runs);
   });
 
   it('with shared stores that are drained, lost words, new generations and old primaries that live on', () => {
-    const faults = ['wait', 'hold', 'remove', 'handBack', 'idle', 'lose', 'replace', 'follow'] as const;
+    const faults = ['wait', 'freeze', 'remove', 'handBack', 'idle', 'lose', 'replace', 'follow'] as const;
     const worlds = explore(faults, (world) => expect(world.unexplained()).toEqual([]));
     expect(handedBackIn(worlds)).toBeGreaterThan(runs / 10);
   });

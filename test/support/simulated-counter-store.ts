@@ -100,7 +100,8 @@ export class SimulatedCounterStore implements CounterStore {
     return { status: 'done', words };
   }
 
-  async *idle(): AsyncIterable<readonly string[]> {}
+  /** Nothing is ever idle here. */
+  async *idle(..._parts: Parameters<CounterStore['idle']>): AsyncGenerator<readonly string[]> {}
 
   async take(epoch: Epoch, requests: readonly TakeRequest[]): Promise<TakeReply> {
     const slot = this.slotOf(requests[0]!.conversation);

@@ -48,8 +48,8 @@ export class SimulatedLedger implements Ledger {
     return this.#run(() => this.#memory.recordGaps(gaps));
   }
 
-  hold(...[generation, words]: Parameters<Ledger['hold']>): Promise<readonly boolean[]> {
-    return this.#run(() => this.#memory.hold(generation, words));
+  freeze(...[generation, words]: Parameters<Ledger['freeze']>): Promise<readonly boolean[]> {
+    return this.#run(() => this.#memory.freeze(generation, words));
   }
 
   handBack(...[generation, words]: Parameters<Ledger['handBack']>): Promise<readonly boolean[]> {

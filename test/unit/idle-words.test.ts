@@ -80,11 +80,11 @@ it('close ends a look, and waits for what it is just draining', async () => {
   };
   await begin();
   await run(sequences.next(groupChat('other')));
-  const { hold } = ledger;
+  const { freeze } = ledger;
   let closed: Promise<void> | undefined;
-  ledger.hold = (...parts) => {
+  ledger.freeze = (...parts) => {
     closed ??= sequences.close();
-    return hold.apply(ledger, parts);
+    return freeze.apply(ledger, parts);
   };
   await run(clock.sleep(1_100));
   await run(closed!);

@@ -2,10 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { maxRemaining, maxSequenceNumber } from '../../src/core/counter-word.js';
 import type { LedgerEntry, ReserveRequest } from '../../src/core/ledger.js';
 import {
+  decideFreeze,
   decideHandBack,
-  decideHold,
   decideReservation,
-  holdMs,
+  freezeMs,
   installWindowMs,
 } from '../../src/core/recovery.js';
 import { defaultReservationPolicy } from '../../src/core/reservation-policy.js';
@@ -26,7 +26,7 @@ function entry(
     generation,
     blockSize: 10,
     reservedAtMs: longAgoMs,
-    heldUntilMs: 0,
+    frozenUntilMs: 0,
     ...more,
   };
 }
@@ -202,56 +202,56 @@ describe('the decision table', () => {
 
 describe('a word that is removed', () => {
   const word = (last: number, remaining: number) => ({ conversation: 'group:g', word: { last, remaining } });
-  const held = decideHold(entry(10, 0, 1), 1, word(4, 6), nowMs)!;
+  const frozen = decideFreeze(entry(10, 0, 1), 1, word(4, 6), nowMs)!;
 
-  it('is held: nobody of its generation reserves', () => {
-    expect(held).toEqual(entry(10, 0, 1, { heldUntilMs: nowMs + holdMs }));
+  it('is frozen: nobody of its generation reserves', () => {
+    expect(frozen).toEqual(entry(10, 0, 1, { frozenUntilMs: nowMs + freezeMs }));
     for (const saw of [undefined, [4, 6], [10, 0], [2, 1], [90, 10]] as const) {
       const ask = request(1, saw);
-      expect(decideReservation(held, ask, nowMs + holdMs - 1), String(saw)).toEqual({
+      expect(decideReservation(frozen, ask, nowMs + freezeMs - 1), String(saw)).toEqual({
         outcome: { status: 'busy' },
         entry: undefined,
       });
     }
   });
 
-  it('is held for its time only; the reservation after it writes no hold', () => {
-    const { outcome, entry: after } = decideReservation(held, request(1, [4, 6]), nowMs + holdMs);
+  it('is frozen for its time only; the reservation after it writes no freeze', () => {
+    const { outcome, entry: after } = decideReservation(frozen, request(1, [4, 6]), nowMs + freezeMs);
     expect(outcome).toMatchObject({ kind: 'extended' });
-    expect(after?.heldUntilMs).toBe(0);
+    expect(after?.frozenUntilMs).toBe(0);
   });
 
-  it('a hold keeps neither a newer generation waiting nor the fence from an older one (I6)', () => {
-    expect(decideReservation(held, request(2), nowMs)).toMatchObject({
+  it('a freeze keeps neither a newer generation waiting nor the fence from an older one (I6)', () => {
+    expect(decideReservation(frozen, request(2), nowMs)).toMatchObject({
       outcome: { kind: 'takeover', gap: { first: 1, last: 10, reason: 'history_lost' } },
-      entry: { generation: 2, heldUntilMs: 0 },
+      entry: { generation: 2, frozenUntilMs: 0 },
     });
-    expect(decideReservation(held, request(0), nowMs).outcome).toMatchObject({ status: 'fenced' });
+    expect(decideReservation(frozen, request(0), nowMs).outcome).toMatchObject({ status: 'fenced' });
   });
 
-  it('a hold further ahead than it can last is of a clock that was set back, and counts for nothing', () => {
-    const future = entry(10, 0, 1, { heldUntilMs: nowMs + holdMs + 1 });
+  it('a freeze further ahead than it can last is of a clock that was set back, and counts for nothing', () => {
+    const future = entry(10, 0, 1, { frozenUntilMs: nowMs + freezeMs + 1 });
     expect(decideReservation(future, request(1, [4, 6]), nowMs).outcome).toMatchObject({ kind: 'extended' });
-    expect(decideHold(future, 1, word(4, 6), nowMs)?.heldUntilMs).toBe(nowMs + holdMs);
+    expect(decideFreeze(future, 1, word(4, 6), nowMs)?.frozenUntilMs).toBe(nowMs + freezeMs);
   });
 
-  it('is held by one at a time, of its generation, with nothing outstanding', () => {
-    expect(decideHold(held, 1, word(4, 6), nowMs + holdMs - 1)).toBeUndefined();
-    expect(decideHold(held, 1, word(4, 6), nowMs + holdMs)).toBeDefined();
+  it('is frozen by one at a time, of its generation, with nothing outstanding', () => {
+    expect(decideFreeze(frozen, 1, word(4, 6), nowMs + freezeMs - 1)).toBeUndefined();
+    expect(decideFreeze(frozen, 1, word(4, 6), nowMs + freezeMs)).toBeDefined();
     for (const generation of [0, 2])
-      expect(decideHold(entry(10, 0, 1), generation, word(4, 6), nowMs)).toBeUndefined();
-    expect(decideHold(entry(20, 4, 1), 1, word(4, 6), nowMs)).toBeUndefined();
-    expect(decideHold(undefined, 1, word(0, 0), nowMs)).toBeUndefined();
+      expect(decideFreeze(entry(10, 0, 1), generation, word(4, 6), nowMs)).toBeUndefined();
+    expect(decideFreeze(entry(20, 4, 1), 1, word(4, 6), nowMs)).toBeUndefined();
+    expect(decideFreeze(undefined, 1, word(0, 0), nowMs)).toBeUndefined();
   });
 
   it('goes back to its last number, and the block size remembers what was left (I2, I14)', () => {
     const back = (...[last, remaining]: [number, number]) =>
-      decideHandBack({ ...held, ceiling: last + remaining }, 1, word(last, remaining), nowMs);
+      decideHandBack({ ...frozen, ceiling: last + remaining }, 1, word(last, remaining), nowMs);
     expect(back(4, 6)).toEqual(written(4, 4, 1));
     expect(back(4, 60)).toEqual(written(4, 4, 1, 60));
-    expect(decideHandBack({ ...held, ceiling: 4, blockSize: 0 }, 1, word(4, 0), nowMs)?.blockSize).toBe(1);
-    expect(decideHandBack(held, 2, word(4, 6), nowMs)).toBeUndefined();
-    expect(decideHandBack(held, 1, word(4, 5), nowMs)).toBeUndefined();
+    expect(decideHandBack({ ...frozen, ceiling: 4, blockSize: 0 }, 1, word(4, 0), nowMs)?.blockSize).toBe(1);
+    expect(decideHandBack(frozen, 2, word(4, 6), nowMs)).toBeUndefined();
+    expect(decideHandBack(frozen, 1, word(4, 5), nowMs)).toBeUndefined();
     expect(decideHandBack(undefined, 1, word(0, 0), nowMs)).toBeUndefined();
   });
 

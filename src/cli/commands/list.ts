@@ -60,7 +60,7 @@ async function print(output: Output, entries: readonly LedgerEntry[], withHead: 
   await output.write(`${columns(withHead ? [head, ...rows] : rows)}\n`);
 }
 
-/** The same as `inspect` shows. A hold lasts a second at most: nobody would come in time to see it. */
+/** The same as `inspect` shows. A freeze lasts a second at most: nobody would come in time to see it. */
 function shownOf({ conversation, ceiling, floor, generation, blockSize, reservedAtMs }: LedgerEntry) {
   return { conversation, ceiling, floor, generation, blockSize, reservedAtMs };
 }

@@ -13,7 +13,7 @@ import type {
   ReserveOutcome,
   ReserveRequest,
 } from '../../core/ledger.js';
-import { decideHandBack, decideHold, decideReservation } from '../../core/recovery.js';
+import { decideFreeze, decideHandBack, decideReservation } from '../../core/recovery.js';
 import { TidemarkError } from '../../errors.js';
 import { checkCompleteMarks } from '../complete-marks.js';
 import { flushNames, prepareFiles } from './files.js';
@@ -187,8 +187,8 @@ export class LmdbLedger implements Ledger {
     });
   }
 
-  async hold(generation: number, words: readonly RemovableWord[]): Promise<readonly boolean[]> {
-    return this.#change(words, (entry, word) => decideHold(entry, generation, word, this.#nowMs()));
+  async freeze(generation: number, words: readonly RemovableWord[]): Promise<readonly boolean[]> {
+    return this.#change(words, (entry, word) => decideFreeze(entry, generation, word, this.#nowMs()));
   }
 
   async handBack(generation: number, words: readonly RemovableWord[]): Promise<readonly boolean[]> {

@@ -5,7 +5,7 @@
  * |---|---|
  * | `c` conversation | complete mark: format, complete up to, checksum |
  * | `e` conversation | entry: format 1, ceiling, floor, generation, block size, reserved at, checksum |
- * | `e` conversation | entry that is held: format 2, as format 1, held until, checksum |
+ * | `e` conversation | entry that is frozen: format 2, as format 1, frozen until, checksum |
  * | `g` conversation, 0, first, last, reason | gap: format, reason, generation, recorded at, checksum |
  * | `h` history | its generations, rising, checksum |
  * | `m:generation` | the last generation given, checksum |
@@ -15,7 +15,7 @@
  * Integers are big-endian, so keys sort as their numbers do. A checksum is the CRC-32 of the key and of the value before
  * it: a row that was damaged, or copied to another key, is never taken for a high-water mark.
  *
- * Version 1 had no rows `c`, and the first four reasons of gaps only. Version 2 had no entries that are held, and one
+ * Version 1 had no rows `c`, and the first four reasons of gaps only. Version 2 had no entries that are frozen, and one
  * generation for each history. The rows of both are good as they are.
  */
 
@@ -36,7 +36,7 @@ export const ownerKey = Buffer.from('m:owner');
 export const lastGenerationKey = Buffer.from('m:generation');
 
 const rowFormat = 1;
-/** That of an entry that is held. */
+/** That of an entry that is frozen. */
 const heldFormat = 2;
 /** Bytes of an integer up to 2^48, and of a checksum. */
 const wide = 6;
@@ -123,22 +123,22 @@ export function gapRange(conversation: string, to: number): { start: Buffer; end
 }
 
 export function encodeEntry(key: Buffer, entry: LedgerEntry): Buffer {
-  const isHeld = entry.heldUntilMs > 0;
-  const row = Buffer.allocUnsafeSlow(isHeld ? heldEntryBytes : entryBytes);
-  let at = row.writeUInt8(isHeld ? heldFormat : rowFormat, 0);
+  const isFrozen = entry.frozenUntilMs > 0;
+  const row = Buffer.allocUnsafeSlow(isFrozen ? heldEntryBytes : entryBytes);
+  let at = row.writeUInt8(isFrozen ? heldFormat : rowFormat, 0);
   at = row.writeUIntBE(entry.ceiling, at, wide);
   at = row.writeUIntBE(entry.floor, at, wide);
   at = row.writeUIntBE(entry.generation, at, wide);
   at = row.writeUInt16BE(entry.blockSize, at);
   at = row.writeUIntBE(Math.trunc(entry.reservedAtMs), at, wide);
-  if (isHeld) row.writeUIntBE(Math.trunc(entry.heldUntilMs), at, wide);
+  if (isFrozen) row.writeUIntBE(Math.trunc(entry.frozenUntilMs), at, wide);
   return sealed(key, row);
 }
 
 /** The entry of a row, or what is wrong with it. */
 export function decodeEntry(key: Buffer, conversation: string, row: Buffer): LedgerEntry | CorruptRow {
-  const isHeld = row[0] === heldFormat;
-  const damage = isHeld ? damageOf(key, row, heldEntryBytes, heldFormat) : damageOf(key, row, entryBytes);
+  const isFrozen = row[0] === heldFormat;
+  const damage = isFrozen ? damageOf(key, row, heldEntryBytes, heldFormat) : damageOf(key, row, entryBytes);
   if (damage !== undefined) return damage;
   const entry = {
     conversation,
@@ -147,7 +147,7 @@ export function decodeEntry(key: Buffer, conversation: string, row: Buffer): Led
     generation: row.readUIntBE(1 + 2 * wide, wide),
     blockSize: row.readUInt16BE(1 + 3 * wide),
     reservedAtMs: row.readUIntBE(3 + 3 * wide, wide),
-    heldUntilMs: isHeld ? row.readUIntBE(3 + 4 * wide, wide) : 0,
+    frozenUntilMs: isFrozen ? row.readUIntBE(3 + 4 * wide, wide) : 0,
   };
   const { ceiling, floor, blockSize } = entry;
   if (ceiling <= maxSequenceNumber && floor <= ceiling && blockSize <= maxRemaining) return entry;

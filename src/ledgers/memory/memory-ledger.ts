@@ -12,7 +12,7 @@ import type {
   ReserveRequest,
 } from '../../core/ledger.js';
 import { gapReasons } from '../../core/ledger.js';
-import { decideHandBack, decideHold, decideReservation } from '../../core/recovery.js';
+import { decideFreeze, decideHandBack, decideReservation } from '../../core/recovery.js';
 import { compareUtf8 } from '../../core/utf8.js';
 import { TidemarkError } from '../../errors.js';
 import { checkCompleteMarks } from '../complete-marks.js';
@@ -88,9 +88,9 @@ export class MemoryLedger implements Ledger {
     for (const gap of gaps) this.#addGap(gap, this.#nowMs());
   }
 
-  async hold(generation: number, words: readonly RemovableWord[]): Promise<readonly boolean[]> {
+  async freeze(generation: number, words: readonly RemovableWord[]): Promise<readonly boolean[]> {
     this.#check();
-    return this.#change(words, (entry, word) => decideHold(entry, generation, word, this.#nowMs()));
+    return this.#change(words, (entry, word) => decideFreeze(entry, generation, word, this.#nowMs()));
   }
 
   async handBack(generation: number, words: readonly RemovableWord[]): Promise<readonly boolean[]> {

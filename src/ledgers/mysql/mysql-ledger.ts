@@ -12,7 +12,7 @@ import type {
   ReserveOutcome,
   ReserveRequest,
 } from '../../core/ledger.js';
-import { decideHandBack, decideHold } from '../../core/recovery.js';
+import { decideFreeze, decideHandBack } from '../../core/recovery.js';
 import { TidemarkError } from '../../errors.js';
 import { checkCompleteMarks } from '../complete-marks.js';
 import { findMarks, raiseMarks } from './complete-marks.js';
@@ -121,8 +121,8 @@ export class MySqlLedger implements Ledger {
     });
   }
 
-  hold(generation: number, words: readonly RemovableWord[]): Promise<readonly boolean[]> {
-    return this.#change(words, (entry, word, nowMs) => decideHold(entry, generation, word, nowMs));
+  freeze(generation: number, words: readonly RemovableWord[]): Promise<readonly boolean[]> {
+    return this.#change(words, (entry, word, nowMs) => decideFreeze(entry, generation, word, nowMs));
   }
 
   handBack(generation: number, words: readonly RemovableWord[]): Promise<readonly boolean[]> {

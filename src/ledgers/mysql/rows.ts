@@ -9,7 +9,7 @@ import type { Row } from './connections.js';
 
 /** The columns of an entry, in the order that {@link entryOf} reads them. */
 export const entryColumns =
-  'conversation, `ceiling`, `floor`, generation, block_size, reserved_at_ms, held_until_ms';
+  'conversation, `ceiling`, `floor`, generation, block_size, reserved_at_ms, frozen_until_ms';
 /** The columns of a gap, in the order that {@link gapOf} reads them. */
 export const gapColumns = 'first_number, last_number, reason, generation, recorded_at_ms';
 /** The columns of a complete mark, in the order that {@link soundMarkOf} reads them. */
@@ -26,7 +26,7 @@ export interface CorruptRow {
 
 /** The entry of a row, or what is wrong with it. */
 export function entryOf(row: Row): LedgerEntry | CorruptRow {
-  const [key, ceiling, floor, generation, blockSize, reservedAtMs, heldUntilMs] = row;
+  const [key, ceiling, floor, generation, blockSize, reservedAtMs, frozenUntilMs] = row;
   const conversation = String(key);
   const sound =
     isCount(ceiling) &&
@@ -34,11 +34,11 @@ export function entryOf(row: Row): LedgerEntry | CorruptRow {
     isCount(generation) &&
     isCount(blockSize) &&
     isCount(reservedAtMs) &&
-    isCount(heldUntilMs) &&
+    isCount(frozenUntilMs) &&
     ceiling <= maxSequenceNumber &&
     floor <= ceiling;
-  if (sound) return { conversation, ceiling, floor, generation, blockSize, reservedAtMs, heldUntilMs };
-  const names = ['ceiling', 'floor', 'generation', 'block_size', 'reserved_at_ms', 'held_until_ms'];
+  if (sound) return { conversation, ceiling, floor, generation, blockSize, reservedAtMs, frozenUntilMs };
+  const names = ['ceiling', 'floor', 'generation', 'block_size', 'reserved_at_ms', 'frozen_until_ms'];
   return { conversation, found: names.map((name, index) => `${name} ${String(row[index + 1])}`).join(', ') };
 }
 

@@ -23,7 +23,7 @@ export async function updateEntries(session: Session, entries: readonly LedgerEn
     await session.query(
       `INSERT INTO tidemark_ledger (${entryColumns}) VALUES ? ON DUPLICATE KEY UPDATE \`ceiling\` = VALUES(\`ceiling\`), ` +
         '`floor` = VALUES(`floor`), generation = VALUES(generation), block_size = VALUES(block_size), ' +
-        'reserved_at_ms = VALUES(reserved_at_ms), held_until_ms = VALUES(held_until_ms)',
+        'reserved_at_ms = VALUES(reserved_at_ms), frozen_until_ms = VALUES(frozen_until_ms)',
       [rows.map(valuesOf)],
     );
   }
@@ -61,7 +61,7 @@ function valuesOf(entry: LedgerEntry): readonly unknown[] {
     entry.generation,
     entry.blockSize,
     entry.reservedAtMs,
-    entry.heldUntilMs,
+    entry.frozenUntilMs,
   ];
 }
 
