@@ -1,6 +1,6 @@
 /** Checks of the config file: unknown keys and wrong values are refused, never ignored. */
 
-import { maxIdleMs, maxTimeoutMs } from '../core/options.js';
+import { maxFenceCheckMs, maxIdleMs, maxTimeoutMs } from '../core/options.js';
 import { TidemarkError } from '../errors.js';
 import type { ConfigFile } from './config.js';
 
@@ -24,7 +24,7 @@ const keys: Readonly<Record<keyof ConfigFile, Check>> = {
   ledgerOutage: (value) =>
     value === 'continue' || value === 'refuse' ? undefined : 'must be "continue" or "refuse"',
   ledgerPatienceMs: milliseconds(10, 60_000),
-  fenceCheckMs: (value) => (value === 0 ? undefined : milliseconds(100, 60_000)(value)),
+  fenceCheckMs: (value) => (value === 0 ? undefined : milliseconds(100, maxFenceCheckMs)(value)),
   idleAfterMs: milliseconds(1_000, maxIdleMs),
   reservation: policy,
   reservationByType: (value) => {

@@ -16,8 +16,12 @@ export interface CounterStore {
   /** The slot of a conversation, 0 to `traits.slots` − 1. Pure and cheap: it is asked for with every call. */
   slotOf(conversation: string): number;
 
-  /** Connects if need be, and returns the history that the data set of the slot belongs to now. */
-  history(slot: number): Promise<History>;
+  /**
+   * Connects if need be, and returns the history that the data set of the slot belongs to now.
+   *
+   * @param anew - over a new connection: the address may lead elsewhere by now. It may fail once, until that is made.
+   */
+  history(slot: number, anew?: boolean): Promise<History>;
 
   /**
    * True when the store's own majority says that this history serves the slot now. A store without one cannot know, and

@@ -1,19 +1,26 @@
 import { backoffMs } from './backoff.js';
 import { type Clock, sleep } from './clock.js';
 import type { CounterStore, Epoch } from './counter-store.js';
+import { ceilingOf } from './counter-word.js';
 import type { EpochCalls } from './epoch-calls.js';
 import type { Epochs } from './epochs.js';
 import type { EventListener } from './events.js';
+import { GrantBatches } from './grant-batches.js';
 import type { Ledger, RemovableWord } from './ledger.js';
+import type { ReservationPolicy } from './reservation-policy.js';
 import { groupBy, groupBySlot } from './slots.js';
 
 /** Conversations that are drained at once. */
 const batchSize = 250;
+/** After so many tries a conversation is not just being granted a block: whoever reserved it is gone, perhaps. */
+const adoptAfterTries = 3;
 /** How often one that cannot be drained now is tried. */
 const maxTries = 8;
 /** Delay before the next try: doubles from the first to the second, in milliseconds. */
 const firstRetryMs = 10;
 const maxRetryMs = 500;
+
+const smallestBlock: ReservationPolicy = { kind: 'fixed', size: 1 };
 
 /** What became of conversations that were to be drained. */
 export interface DrainReport {
@@ -44,6 +51,7 @@ export class Draining {
   readonly #calls: EpochCalls;
   readonly #emit: EventListener;
   readonly #timeoutMs: number;
+  readonly #grants: GrantBatches;
 
   constructor(parts: {
     counters: CounterStore;
@@ -61,6 +69,7 @@ export class Draining {
     this.#calls = parts.calls;
     this.#emit = parts.emit;
     this.#timeoutMs = parts.options.timeoutMs;
+    this.#grants = new GrantBatches(parts);
   }
 
   /** Drains every conversation of a type, or of all, that has a block. */
@@ -92,6 +101,7 @@ export class Draining {
     for (let tries = 0; total.busy.length > 0 && tries < maxTries && !isOver(); tries += 1) {
       if (tries > 0) await sleep(this.#clock, backoffMs(tries - 1, firstRetryMs, maxRetryMs));
       await this.#untilEpochsKnown(total.busy, isOver);
+      if (tries >= adoptAfterTries) await this.#finishGrants(total.busy);
       const report = await this.drain(total.busy);
       total = { ...sumOf(total, report), busy: report.busy };
     }
@@ -147,6 +157,26 @@ export class Draining {
       });
     });
     return (await Promise.all(found)).flat();
+  }
+
+  /** A block that somebody reserved and never granted would keep its conversation busy: it is granted in their place. */
+  async #finishGrants(busy: readonly string[]): Promise<void> {
+    const found = await this.#read(busy, []);
+    const entries = await this.#ledger.load(found.map(({ conversation }) => conversation));
+    const ungranted = found.filter(({ word }, index) => (entries[index]?.ceiling ?? 0) > ceilingOf(word));
+    if (ungranted.length === 0) return;
+    const outcomes = await this.#ledger.reserve(
+      ungranted.map(({ conversation, word, epoch: { generation } }) => {
+        return { conversation, generation, saw: word, need: 1, policy: smallestBlock };
+      }),
+    );
+    const reserved = outcomes.flatMap((outcome, index) => {
+      if (outcome.status !== 'reserved') return [];
+      const { conversation, epoch } = ungranted[index]!;
+      const { block, mode } = outcome;
+      return [{ epoch, grant: { conversation, block, mode, expiresAtStoreTimeMs: 0 } }];
+    });
+    await this.#grants.send(reserved, () => undefined);
   }
 
   async #freeze(found: readonly Found[], busy: string[]): Promise<readonly Found[]> {

@@ -12,7 +12,7 @@ import {
 import type { Clock } from './clock.js';
 import type { Conversation } from './conversation.js';
 import { type ConversationState, ConversationStates } from './conversation-state.js';
-import type { CounterStore } from './counter-store.js';
+import type { CounterStore, Epoch } from './counter-store.js';
 import { Draining } from './draining.js';
 import { EpochCalls } from './epoch-calls.js';
 import { asTidemarkError, Epochs } from './epochs.js';
@@ -111,7 +111,9 @@ export class Engine {
         );
       },
     });
-    this.#reservations = new Reservations({ ...parts, epochs: this.#epochs, onReady });
+    this.#fenceWatch = new FenceWatch({ ...parts, epochs: this.#epochs });
+    const announce = (epochs: Iterable<Epoch>) => this.#fenceWatch.announce(epochs);
+    this.#reservations = new Reservations({ ...parts, epochs: this.#epochs, announce, onReady });
     this.#gapRecorder = new GapRecorder({
       ...parts,
       epochs: this.#epochs,
@@ -135,12 +137,11 @@ export class Engine {
       },
     });
     this.#calls = new EpochCalls({ ...parts, epochs: this.#epochs });
-    const inEpochs = { ...parts, epochs: this.#epochs, calls: this.#calls };
+    const inEpochs = { ...parts, epochs: this.#epochs, calls: this.#calls, announce };
     this.lookups = new Lookups(inEpochs);
     this.receipts = new Receipts(parts);
     this.tracking = new Tracking({ ...inEpochs, onReady });
     this.draining = new Draining(inEpochs);
-    this.#fenceWatch = new FenceWatch(inEpochs);
     this.#idleWords = new IdleWords({ ...inEpochs, draining: this.draining });
     const open = new OpenTakes({ ...parts, calls: this.#calls });
     this.explanations = new Explanations({ ...parts, open, calls: this.#calls, tracking: this.tracking });
@@ -167,6 +168,7 @@ export class Engine {
     const deadlineMs = this.#clock.monotonicMs() + timeoutMs;
     const call = new Call(count, claim, deadlineMs, resolve, reject, this.#onEnded);
     this.#callsUnderWay += 1;
+    this.#fenceWatch.isIssuing = true;
     if (signal !== undefined) {
       call.listen(signal, () => {
         if (!state.served.includes(call)) state.waiting.remove(call);

@@ -8,6 +8,8 @@ import type { Ledger } from './ledger.js';
 /** Delay before the next try to find out an epoch: doubles from the first to the second, in milliseconds. */
 const firstRetryMs = 5;
 const maxRetryMs = 250;
+/** How often a process that is fenced looks where the address of its store leads now, in milliseconds. */
+const connectAnewEveryMs = 1_000;
 /** A newer generation counts as abandoned when nobody was seen in it for so long, in milliseconds. */
 const abandonedAfterMs = 5_000;
 
@@ -16,6 +18,8 @@ interface Inquiry {
   /** A generation that has fenced this process off; 0 when none has. */
   fencedBy: number;
   failures: number;
+  /** When the store was last told to connect anew, or the inquiry began. */
+  connectedAtMs: number;
   cancelRetry: (() => void) | undefined;
   trouble: TidemarkError | undefined;
 }
@@ -124,14 +128,15 @@ export class Epochs {
       going.fencedBy = Math.max(going.fencedBy, fencedBy);
       return;
     }
-    const inquiry = { fencedBy, failures: 0, cancelRetry: undefined, trouble: undefined };
+    const connectedAtMs = this.#clock.monotonicMs();
+    const inquiry = { fencedBy, failures: 0, connectedAtMs, cancelRetry: undefined, trouble: undefined };
     this.#inquiries.set(slot, inquiry);
     void this.#find(slot, inquiry);
   }
 
   async #find(slot: number, inquiry: Inquiry): Promise<void> {
     try {
-      const history = await this.#counters.history(slot);
+      const history = await this.#counters.history(slot, this.#mayLeadElsewhere(inquiry));
       const generation = await this.#generationOf(slot, history, inquiry.fencedBy);
       if (this.#closed) return;
       this.#known(slot, { history: history.id, generation }, history.renamedFrom);
@@ -146,6 +151,15 @@ export class Epochs {
       );
       inquiry.failures += 1;
     }
+  }
+
+  /** A cluster is asked who serves the slot; any other address has to be tried. */
+  #mayLeadElsewhere(inquiry: Inquiry): boolean {
+    if (this.#slots > 1 || inquiry.trouble?.code !== 'fenced') return false;
+    const nowMs = this.#clock.monotonicMs();
+    if (nowMs - inquiry.connectedAtMs < connectAnewEveryMs) return false;
+    inquiry.connectedAtMs = nowMs;
+    return true;
   }
 
   /**
@@ -185,7 +199,7 @@ export class Epochs {
       if (await this.#counters.confirms?.(slot, history)) return fencedBy;
       throw fenced(generation, fencedBy);
     }
-    const { newest, newestIdleMs } = await this.#ledger.keepAlive(generation);
+    const { newest, newestIdleMs } = await this.#ledger.keepAlive(undefined);
     // Where the newest is its own, the ledger has forgotten the one that fences.
     if (newest > generation && newestIdleMs < abandonedAfterMs) throw fenced(generation, newest);
     return Math.max(newest, fencedBy);

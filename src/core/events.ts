@@ -1,9 +1,10 @@
+import type { TidemarkError } from '../errors.js';
 import type { Block } from './counter-store.js';
 import type { NewGap } from './ledger.js';
 
 /** What the generator tells its `onEvent` hook. The hook must not block; what it throws is ignored. */
 export type TidemarkEvent =
-  /** A lost or stale counter word was replaced by a fresh block behind the ledger's ceiling. */
+  /** A lost or stale counter word was replaced by a fresh block behind the ledger's ceiling, with a gap. */
   | {
       readonly type: 'takeover';
       readonly conversation: string;
@@ -64,6 +65,8 @@ export type TidemarkEvent =
     }
   /** Words were removed, by hand or because they were idle, and so many unused numbers went back to the ledger. */
   | { readonly type: 'drained'; readonly conversations: number; readonly numbers: number }
+  /** Words of idle conversations could not be looked for, or not be drained; they stay until the next look. */
+  | { readonly type: 'idle_failed'; readonly cause: TidemarkError }
   /** Words of earlier generations were deleted from the counter store. */
   | { readonly type: 'swept'; readonly generation: number; readonly words: number };
 

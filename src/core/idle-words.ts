@@ -1,7 +1,8 @@
 import type { Clock } from './clock.js';
 import type { CounterStore, Epoch } from './counter-store.js';
 import type { Draining } from './draining.js';
-import type { Epochs } from './epochs.js';
+import { asTidemarkError, type Epochs } from './epochs.js';
+import type { EventListener } from './events.js';
 
 /** How often idle words are looked for, as a part of the time after which they are, and at most and least. */
 const looksPerIdleTime = 4;
@@ -14,6 +15,7 @@ export class IdleWords {
   readonly #clock: Clock;
   readonly #epochs: Epochs;
   readonly #draining: Draining;
+  readonly #emit: EventListener;
   readonly #idleAfterMs: number | undefined;
   readonly #end = new AbortController();
   #looking: Promise<void> | undefined;
@@ -24,12 +26,14 @@ export class IdleWords {
     clock: Clock;
     epochs: Epochs;
     draining: Draining;
+    emit: EventListener;
     options: { readonly idleAfterMs: number | undefined };
   }) {
     this.#counters = parts.counters;
     this.#clock = parts.clock;
     this.#epochs = parts.epochs;
     this.#draining = parts.draining;
+    this.#emit = parts.emit;
     this.#idleAfterMs = parts.options.idleAfterMs;
   }
 
@@ -60,11 +64,12 @@ export class IdleWords {
     const { signal } = this.#end;
     try {
       for await (const conversations of this.#counters.idle(slot, epoch, idleAfterMs, signal)) {
-        await this.#draining.drain(conversations);
+        await this.#draining.drainEach(conversations, () => signal.aborted);
         if (signal.aborted) return;
       }
-    } catch {
+    } catch (error) {
       // What is idle still is at the next look.
+      if (!signal.aborted) this.#emit({ type: 'idle_failed', cause: asTidemarkError(error) });
     }
   }
 }

@@ -18,8 +18,11 @@ export interface Ledger {
   /** The generations of a history, rising; none where it was never met. */
   generationsOf(history: string): Promise<readonly number[]>;
 
-  /** Notes that a process lives in this generation, and tells of the newest one. */
-  keepAlive(generation: number): Promise<NewestGeneration>;
+  /**
+   * Notes that a process issues numbers in this generation; undefined notes nothing. Tells of the newest generation in which
+   * a process ever did: one that was only registered says nothing.
+   */
+  keepAlive(generation: number | undefined): Promise<NewestGeneration>;
 
   /** Reserves a block for each of distinct conversations, in one durable transaction. One outcome per request. */
   reserve(requests: readonly ReserveRequest[]): Promise<readonly ReserveOutcome[]>;
@@ -104,10 +107,11 @@ export interface RegisterOptions {
   readonly onlyIfNewest?: boolean;
 }
 
-/** The generation that was registered last. */
+/** The newest generation in which numbers are, or were, issued. */
 export interface NewestGeneration {
+  /** 0 when there is none. */
   readonly newest: number;
-  /** How long ago the last process said that it lives there, or it was registered, in milliseconds by the ledger's clock. */
+  /** How long ago the last process said that it lives there, in milliseconds by the ledger's clock. */
   readonly newestIdleMs: number;
 }
 

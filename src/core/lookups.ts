@@ -42,17 +42,20 @@ export class Lookups {
   readonly #ledger: Ledger;
   readonly #calls: EpochCalls;
   readonly #emit: EventListener;
+  readonly #announce: (epochs: Iterable<Epoch>) => Promise<void>;
 
   constructor(parts: {
     counters: CounterStore;
     ledger: Ledger;
     calls: EpochCalls;
     emit: EventListener;
+    announce: (epochs: Iterable<Epoch>) => Promise<void>;
   }) {
     this.#counters = parts.counters;
     this.#ledger = parts.ledger;
     this.#calls = parts.calls;
     this.#emit = parts.emit;
+    this.#announce = parts.announce;
   }
 
   /** The last number issued; where the word is gone, the ledger's floor. */
@@ -89,6 +92,7 @@ export class Lookups {
     { epoch, storeTimeMs }: Looked,
   ): Promise<RecoveryReport | undefined> {
     const { generation } = epoch;
+    await this.#announce([epoch]);
     const [outcome] = await this.#ledger.reserve([
       { conversation, generation, saw: undefined, need: 1, policy },
     ]);

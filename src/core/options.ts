@@ -14,6 +14,8 @@ export const maxCountPerCall = 1_000;
 export const maxTimeoutMs = 600_000;
 /** Longest message id, in bytes of UTF-8. */
 export const maxMessageIdBytes = 255;
+/** Others take a process for gone that was not seen for 5 s. */
+export const maxFenceCheckMs = 2_000;
 /** 30 days. */
 export const maxIdleMs = 2_592_000_000;
 /** A week. */
@@ -70,7 +72,7 @@ export interface GeneratorOptions {
    */
   readonly leaseMs?: number;
   /**
-   * How often the process makes sure that the counter store was not replaced, in milliseconds, 100 to 60,000, or 0 for
+   * How often the process makes sure that the counter store was not replaced, in milliseconds, 100 to 2,000, or 0 for
    * never; 1,000 by default. So long can a process on an isolated old primary go on with the block that it holds.
    */
   readonly fenceCheckMs?: number;
@@ -161,7 +163,7 @@ export function resolveOptions(options: GeneratorOptions): ResolvedOptions {
     fenceCheckMs:
       options.fenceCheckMs === 0
         ? 0
-        : checkInteger('fenceCheckMs', options.fenceCheckMs ?? 1_000, 100, 60_000),
+        : checkInteger('fenceCheckMs', options.fenceCheckMs ?? 1_000, 100, maxFenceCheckMs),
     idleAfterMs: options.idleAfterMs && checkInteger('idleAfterMs', options.idleAfterMs, 1_000, maxIdleMs),
   };
 }

@@ -2,7 +2,7 @@ import { TidemarkError } from '../errors.js';
 import { backoffMs } from './backoff.js';
 import type { Clock } from './clock.js';
 import type { ConversationState } from './conversation-state.js';
-import type { CounterStore, Grant } from './counter-store.js';
+import type { CounterStore, Epoch, Grant } from './counter-store.js';
 import { ceilingOf, maxRemaining, maxSequenceNumber } from './counter-word.js';
 import { asTidemarkError, type Epochs, fenced } from './epochs.js';
 import type { EventListener } from './events.js';
@@ -56,6 +56,7 @@ export class Reservations {
   readonly #epochs: Epochs;
   readonly #options: ResolvedOptions;
   readonly #emit: EventListener;
+  readonly #announce: (epochs: Iterable<Epoch>) => Promise<void>;
   readonly #onReady: (state: ConversationState) => void;
   readonly #grants: GrantBatches;
   /** Wishes that calls wait for, and those that nobody waits for yet. */
@@ -74,6 +75,8 @@ export class Reservations {
     epochs: Epochs;
     options: ResolvedOptions;
     emit: EventListener;
+    /** Tells the ledger that epochs are in use, before the first reservation in them. */
+    announce: (epochs: Iterable<Epoch>) => Promise<void>;
     /** The conversation may take numbers again. */
     onReady: (state: ConversationState) => void;
   }) {
@@ -83,6 +86,7 @@ export class Reservations {
     this.#epochs = parts.epochs;
     this.#options = parts.options;
     this.#emit = parts.emit;
+    this.#announce = parts.announce;
     this.#onReady = parts.onReady;
     this.#grants = new GrantBatches(parts);
     this.outage = new LedgerOutage({
@@ -200,9 +204,10 @@ export class Reservations {
   async #reserve(wishes: readonly Wish[]): Promise<Reserved[]> {
     let outcomes: readonly ReserveOutcome[];
     try {
-      outcomes = await this.outage.attempt(() =>
-        this.#ledger.reserve(wishes.map((wish) => this.#request(wish))),
-      );
+      outcomes = await this.outage.attempt(async () => {
+        await this.#announce(wishes.map(({ look }) => look.epoch));
+        return this.#ledger.reserve(wishes.map((wish) => this.#request(wish)));
+      });
     } catch (error) {
       if (this.outage.trouble !== undefined) return this.#extendAllUnbacked(wishes);
       for (const { state } of wishes) this.#lookAgain(state, asTidemarkError(error));
@@ -260,7 +265,8 @@ export class Reservations {
   #tell({ state, look }: Wish, outcome: Extract<ReserveOutcome, { status: 'reserved' }>): void {
     const conversation = state.key;
     if (outcome.gap !== undefined) this.#emit({ type: 'gap', ...outcome.gap });
-    if (outcome.kind === 'takeover') {
+    // Behind what was handed back nothing was lost.
+    if (outcome.kind === 'takeover' && outcome.gap !== undefined) {
       this.#emit({ type: 'takeover', conversation, generation: look.epoch.generation, block: outcome.block });
     }
     if (state.unbackedCeiling !== undefined) {

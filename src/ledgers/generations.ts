@@ -1,4 +1,4 @@
-import type { RegisterOptions } from '../core/ledger.js';
+import type { NewestGeneration, RegisterOptions } from '../core/ledger.js';
 
 /** What a ledger knows when a history is registered, each list rising. */
 export interface KnownGenerations {
@@ -27,4 +27,10 @@ export function decideGeneration(
   // A generation that is met and not known was forgotten. Whoever has it still lives, so it is not given again.
   const next = Math.max(newest, atLeast) + 1;
   return { generation: next, added: [...inherited, next] };
+}
+
+/** The newest generation in which somebody was seen, of a ledger that remembers when in memory. */
+export function newestSeen(seenAtMs: ReadonlyMap<number, number>, nowMs: number): NewestGeneration {
+  const newest = Math.max(0, ...seenAtMs.keys());
+  return { newest, newestIdleMs: newest === 0 ? 0 : Math.max(0, nowMs - seenAtMs.get(newest)!) };
 }

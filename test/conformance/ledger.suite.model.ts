@@ -87,7 +87,8 @@ export function describeClosing(run: LedgerRun): void {
             generationsOf: () => ledger.generationsOf('history-closed'),
             keepAlive: () => ledger.keepAlive(1),
             recordGaps: () => ledger.recordGaps([gap('group:closing', 1, 2)]),
-            freeze: () => ledger.freeze(1, [{ conversation: 'group:closing', word: { last: 1, remaining: 9 } }]),
+            freeze: () =>
+              ledger.freeze(1, [{ conversation: 'group:closing', word: { last: 1, remaining: 9 } }]),
             handBack: () =>
               ledger.handBack(1, [{ conversation: 'group:closing', word: { last: 1, remaining: 9 } }]),
             load: () => ledger.load(['group:closing']),

@@ -222,7 +222,7 @@ describe('the storage of an embedded ledger', () => {
       expect(await ledger.load(['group:old'])).toEqual([heldNow]);
       expect(heldNow!.frozenUntilMs).toBeGreaterThan(0);
       expect(await ledger.generationsOf('old')).toEqual([1, 3]);
-      expect((await ledger.keepAlive(1)).newest).toBe(3);
+      expect((await ledger.keepAlive(3)).newest).toBe(3);
       await ledger.close();
     },
   );

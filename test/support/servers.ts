@@ -122,6 +122,8 @@ export async function startMariaDb(options: { args?: string[] } = {}): Promise<M
       '--no-defaults',
       ...asCurrentUser,
       `--datadir=${dataDir}`,
+      // Servers that share a folder for temporary tables remove each other's.
+      `--tmpdir=${folder.path}`,
       `--port=${port}`,
       '--bind-address=127.0.0.1',
       '--skip-networking=0',

@@ -36,7 +36,7 @@ export class SimulatedLedger implements Ledger {
     return this.#run(() => this.#memory.generationsOf(history));
   }
 
-  keepAlive(generation: number): Promise<NewestGeneration> {
+  keepAlive(generation: number | undefined): Promise<NewestGeneration> {
     return this.#run(() => this.#memory.keepAlive(generation));
   }
 

@@ -85,6 +85,35 @@ describe('I6: a process on an old primary', () => {
     expect(fencesOf(events)).toHaveLength(1);
     await run(Promise.all([sequences.close(), moved.close()]));
   });
+
+  it.each([0, 2_000])('does not take turns with the new one (fenceCheckMs %d)', async (fenceCheckMs) => {
+    const reservation = { kind: 'fixed', size: 8 } as const;
+    const { run, pass, sequences, moved, events } = await split({ fenceCheckMs, reservation });
+    let issued = 0;
+    for (let turn = 0; turn < 300; turn += 1) {
+      const none = () => undefined;
+      await run(sequences.next(g1, { timeoutMs: 100 }).then(() => (issued += 1), none));
+      await run(moved.next(g1, { timeoutMs: 100 }));
+      await pass(100);
+    }
+    expect(issued).toBeLessThan(8);
+    const generations = events.filter(({ type }) => type === 'generation');
+    expect([generations.length, (await run(moved.gaps(g1))).length]).toEqual([1, 1]);
+    await run(Promise.all([sequences.close(), moved.close()]));
+  });
+
+  it('is not fenced by somebody who only looks at another store', async () => {
+    const { clock, ledger, redis, sequences, events } = simulated();
+    const run = <T>(work: Promise<T>) => clock.run(work);
+    await run(sequences.next(g1));
+    const counters = new SimulatedCounterStore(redis.split(), clock, new Random(2), noFaults);
+    const looking = new SequenceGenerator({ clock, counters, ledger });
+    expect(await run(looking.current(g1))).toBe(0);
+    await run(clock.sleep(3_000));
+    expect(fencesOf(events)).toEqual([]);
+    expect(await run(sequences.next(g1))).toBe(2);
+    await run(Promise.all([sequences.close(), looking.close()]));
+  });
 });
 
 describe('a process that has nothing to do', () => {
@@ -100,7 +129,7 @@ describe('a process that has nothing to do', () => {
 
   it('looks as often as it is told to, tells the ledger that it lives, and stops when it is closed', async () => {
     const { clock, ledger, sequences } = simulated({ fenceCheckMs: 200 });
-    const looks: number[] = [];
+    const looks: (number | undefined)[] = [];
     const { keepAlive } = ledger;
     ledger.keepAlive = (generation) => {
       looks.push(generation);

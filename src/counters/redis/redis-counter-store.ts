@@ -128,11 +128,14 @@ export class RedisCounterStore implements CounterStore {
    * Connects if need be, and asks the primary of a slot for the replication id of its data set.
    *
    * @param slot - 0, or 0 to 16,383 in a cluster
+   * @param anew - leaves the connection first, because its address may lead elsewhere by now; fails until there is a new one
    * @returns the id, 40 hexadecimal digits; it changes when Redis restarts or a replica is promoted. With `renamedFrom` when
    * the same data set had that id up to a moment ago
    * @throws TidemarkError `counter_unavailable`, `counter_unsupported`, `closed`
    */
-  async history(slot: number): Promise<History> {
+  async history(slot: number, anew = false): Promise<History> {
+    if (anew)
+      this.#primaries.current(slot)?.destroy(new Error('it was left, to see where the address leads now'));
     const connection = await this.#calls.connection(slot);
     try {
       return await this.#histories.of(connection);

@@ -15,12 +15,8 @@ export function newestGeneration(store: Store): number {
   return read(store, lastGenerationKey).at(-1) ?? 0;
 }
 
-/** Inside a transaction: the generation of a history, and those that it was given for that. */
-export function assignGeneration(
-  store: Store,
-  history: string,
-  options: RegisterOptions,
-): ReturnType<typeof decideGeneration> {
+/** Inside a transaction: the generation of a history. */
+export function assignGeneration(store: Store, history: string, options: RegisterOptions): number {
   const { renamedFrom } = options;
   const own = findGenerations(store, history);
   const earlierName = renamedFrom === undefined ? [] : findGenerations(store, renamedFrom);
@@ -28,7 +24,7 @@ export function assignGeneration(
   const { generation, added } = decideGeneration({ own, earlierName, newest }, options);
   if (added.length > 0) write(store, historyKey(history), [...own, ...added]);
   if (generation > newest) write(store, lastGenerationKey, [generation]);
-  return { generation, added };
+  return generation;
 }
 
 function read(store: Store, key: Buffer): readonly number[] {

@@ -16,6 +16,7 @@ import type {
 import { decideFreeze, decideHandBack, decideReservation } from '../../core/recovery.js';
 import { TidemarkError } from '../../errors.js';
 import { checkCompleteMarks } from '../complete-marks.js';
+import { newestSeen } from '../generations.js';
 import { flushNames, prepareFiles } from './files.js';
 import { FolderOwnership } from './folder-ownership.js';
 import { assignGeneration, findGenerations, newestGeneration } from './generations.js';
@@ -72,7 +73,6 @@ export class LmdbLedger implements Ledger {
   readonly #nowMs: () => number;
   /** When this process said that it lives in a generation. Nobody else has the folder, so nobody else can be seen. */
   readonly #seenAtMs = new Map<number, number>();
-  readonly #openedAtMs: number;
   #listener: ((notice: LedgerNotice) => void) | undefined;
   #isDown = false;
   #closing: Promise<void> | undefined;
@@ -86,7 +86,6 @@ export class LmdbLedger implements Ledger {
     this.#folder = options.folder;
     this.#ownership = ownership;
     this.#nowMs = options.nowMs;
-    this.#openedAtMs = options.nowMs();
     this.#commits = new GroupCommit({
       store,
       folder: options.folder,
@@ -147,9 +146,7 @@ export class LmdbLedger implements Ledger {
     const fitting = known.find((generation) => generation >= atLeast);
     if (fitting !== undefined) return fitting;
     return this.#commits.run(() => {
-      const { generation, added } = assignGeneration(this.#store, history, options);
-      for (const one of added) this.#seenAtMs.set(one, this.#nowMs());
-      return generation;
+      return assignGeneration(this.#store, history, options);
     });
   }
 
@@ -158,14 +155,13 @@ export class LmdbLedger implements Ledger {
     return this.#read(() => findGenerations(this.#store, history));
   }
 
-  async keepAlive(generation: number): Promise<NewestGeneration> {
+  async keepAlive(generation: number | undefined): Promise<NewestGeneration> {
     this.#check();
     const nowMs = this.#nowMs();
-    const newest = this.#read(() => newestGeneration(this.#store));
-    // One that the ledger does not know may be given later, and is not seen before.
-    if (generation <= newest) this.#seenAtMs.set(generation, nowMs);
-    const seenAtMs = this.#seenAtMs.get(newest) ?? this.#openedAtMs;
-    return { newest, newestIdleMs: newest === 0 ? 0 : Math.max(0, nowMs - seenAtMs) };
+    const last = this.#read(() => newestGeneration(this.#store));
+    // One that the ledger does not know may be given later.
+    if (generation !== undefined && generation <= last) this.#seenAtMs.set(generation, nowMs);
+    return newestSeen(this.#seenAtMs, nowMs);
   }
 
   async reserve(requests: readonly ReserveRequest[]): Promise<readonly ReserveOutcome[]> {

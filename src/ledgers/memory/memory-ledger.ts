@@ -16,7 +16,7 @@ import { decideFreeze, decideHandBack, decideReservation } from '../../core/reco
 import { compareUtf8 } from '../../core/utf8.js';
 import { TidemarkError } from '../../errors.js';
 import { checkCompleteMarks } from '../complete-marks.js';
-import { decideGeneration } from '../generations.js';
+import { decideGeneration, newestSeen } from '../generations.js';
 
 /**
  * A ledger in memory: the reference model that the real ones are tested against. It survives nothing; use it in tests.
@@ -52,10 +52,7 @@ export class MemoryLedger implements Ledger {
     const earlierName = renamedFrom === undefined ? [] : (this.#generations.get(renamedFrom) ?? []);
     const { generation, added } = decideGeneration({ own, earlierName, newest: this.#newest }, options);
     this.#generations.set(history, [...own, ...added]);
-    for (const one of added) {
-      this.#seenAtMs.set(one, this.#nowMs());
-      this.#newest = Math.max(this.#newest, one);
-    }
+    this.#newest = Math.max(this.#newest, ...added);
     return generation;
   }
 
@@ -64,12 +61,12 @@ export class MemoryLedger implements Ledger {
     return this.#generations.get(history) ?? [];
   }
 
-  async keepAlive(generation: number): Promise<NewestGeneration> {
+  async keepAlive(generation: number | undefined): Promise<NewestGeneration> {
     this.#check();
     const nowMs = this.#nowMs();
-    if (this.#seenAtMs.has(generation)) this.#seenAtMs.set(generation, nowMs);
-    const seenAtMs = this.#seenAtMs.get(this.#newest) ?? nowMs;
-    return { newest: this.#newest, newestIdleMs: Math.max(0, nowMs - seenAtMs) };
+    // One that the ledger does not know may be given later.
+    if (generation !== undefined && generation <= this.#newest) this.#seenAtMs.set(generation, nowMs);
+    return newestSeen(this.#seenAtMs, nowMs);
   }
 
   async reserve(requests: readonly ReserveRequest[]): Promise<readonly ReserveOutcome[]> {

@@ -31,22 +31,30 @@ export async function assignGeneration(
   const known = { own, earlierName, newest: soundGeneration(row![0]) };
   const { generation, added } = decideGeneration(known, options);
   for (const one of added) {
+    // Under another name it was seen before, perhaps.
+    const [seen] = await session.query(
+      'SELECT COALESCE(MAX(seen_at_ms), 0) FROM tidemark_generations WHERE generation = ?',
+      [one],
+    );
     await session.query(
-      `INSERT INTO tidemark_generations (generation, history, registered_at_ms, seen_at_ms) VALUES (?, ?, ${clockMs}, ${clockMs})`,
-      [one, history],
+      `INSERT INTO tidemark_generations (generation, history, registered_at_ms, seen_at_ms) VALUES (?, ?, ${clockMs}, ?)`,
+      [one, history, Number(seen![0])],
     );
   }
   return generation;
 }
 
 /** Notes that somebody lives in a generation, and looks who lives in the newest one. */
-export async function noteAlive(session: Session, generation: number): Promise<NewestGeneration> {
-  await session.query(`UPDATE tidemark_generations SET seen_at_ms = ${clockMs} WHERE generation = ?`, [
-    generation,
-  ]);
+export async function noteAlive(session: Session, generation: number | undefined): Promise<NewestGeneration> {
+  if (generation !== undefined) {
+    await session.query(`UPDATE tidemark_generations SET seen_at_ms = ${clockMs} WHERE generation = ?`, [
+      generation,
+    ]);
+  }
   const [row] = await session.query(
-    `SELECT generation, ${clockMs} - MAX(seen_at_ms) FROM tidemark_generations WHERE generation = ` +
-      '(SELECT MAX(generation) FROM tidemark_generations) GROUP BY generation',
+    // All names of a generation are seen at once.
+    `SELECT generation, ${clockMs} - seen_at_ms FROM tidemark_generations WHERE seen_at_ms > 0 ` +
+      'ORDER BY generation DESC LIMIT 1',
   );
   if (row === undefined) return { newest: 0, newestIdleMs: 0 };
   return { newest: soundGeneration(row[0]), newestIdleMs: Math.max(0, Number(row[1])) };

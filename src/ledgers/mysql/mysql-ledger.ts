@@ -93,7 +93,7 @@ export class MySqlLedger implements Ledger {
     });
   }
 
-  keepAlive(generation: number): Promise<NewestGeneration> {
+  keepAlive(generation: number | undefined): Promise<NewestGeneration> {
     return this.#call('write', () => this.#connections.use((session) => noteAlive(session, generation)));
   }
 
