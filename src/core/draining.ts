@@ -132,10 +132,11 @@ export class Draining {
     const busy: string[] = [];
     const found = await this.#read(conversations, busy);
     const frozen = this.#counters.traits.private ? found : await this.#freeze(found, busy);
-    const removed = await this.#remove(frozen, busy);
+    const { removed, failure } = await this.#remove(frozen, busy);
     const handedBack = await this.#handBack(removed);
     const numbers = handedBack.reduce((sum, { word }) => sum + word.remaining, 0);
     if (handedBack.length > 0) this.#emit({ type: 'drained', conversations: handedBack.length, numbers });
+    if (failure !== undefined) throw failure.reason;
     return { conversations: handedBack.length, numbers, busy };
   }
 
@@ -188,9 +189,13 @@ export class Draining {
     return (await Promise.all(frozen)).flat();
   }
 
-  async #remove(frozen: readonly Found[], busy: string[]): Promise<readonly Found[]> {
+  /** Where one primary fails, what the others have removed must be handed back all the same. */
+  async #remove(
+    frozen: readonly Found[],
+    busy: string[],
+  ): Promise<{ readonly removed: readonly Found[]; readonly failure: PromiseRejectedResult | undefined }> {
     const parts = groupBySlot(this.#counters, frozen, ({ conversation }) => conversation);
-    const removed = parts.map(async (part): Promise<readonly Found[]> => {
+    const removals = parts.map(async (part): Promise<readonly Found[]> => {
       const { epoch } = part[0]!;
       const names = part.map(({ conversation }) => conversation);
       const reply = await this.#counters.drain(epoch, names);
@@ -203,7 +208,9 @@ export class Draining {
         return word === undefined ? [] : [{ conversation: names[index]!, word, epoch }];
       });
     });
-    return (await Promise.all(removed)).flat();
+    const ends = await Promise.allSettled(removals);
+    const removed = ends.flatMap((end) => (end.status === 'fulfilled' ? end.value : []));
+    return { removed, failure: ends.find((end) => end.status === 'rejected') };
   }
 
   async #handBack(removed: readonly Found[]): Promise<readonly Found[]> {

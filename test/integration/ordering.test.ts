@@ -260,15 +260,12 @@ describe('complete up to', () => {
     });
   });
 
-  it('known limit: a process on a primary that was replaced takes numbers that readers have passed', async () => {
+  it('known limit: without the fence check, a process on a replaced primary takes numbers that readers have passed', async () => {
     const replacement = await startRedis();
     try {
-      const isolated = open();
+      const isolated = open({ fenceCheckMs: 0 });
       await (await isolated.take(g1)).settle();
-      const current = open({}, replacement.url);
-      const later = await current.take(g1);
-      await later.settle();
-      await until(async () => (await current.completeUpTo(g1)) === later.first, 'one lease');
+      const current = await readUpToALaterTake(replacement.url);
       // It has not heard of the other primary, and finishes its block.
       const late = await isolated.take(g1);
       await late.settle();
@@ -280,6 +277,28 @@ describe('complete up to', () => {
       await replacement.stop();
     }
   });
+
+  it('with it, that process is fenced before', async () => {
+    const replacement = await startRedis();
+    try {
+      const isolated = open();
+      await (await isolated.take(g1)).settle();
+      await readUpToALaterTake(replacement.url);
+      await expect(isolated.take(g1, 1, { timeoutMs: 500 })).rejects.toMatchObject({ code: 'fenced' });
+    } finally {
+      await Promise.all(opened.splice(0).map((sequences) => sequences.close()));
+      await replacement.stop();
+    }
+  });
+
+  /** On another primary: readers have passed what a process on the old one could still take. */
+  async function readUpToALaterTake(url: string): Promise<SequenceGenerator> {
+    const current = open({}, url);
+    const later = await current.take(g1);
+    await later.settle();
+    await until(async () => (await current.completeUpTo(g1)) === later.first, 'one lease');
+    return current;
+  }
 });
 
 describe('embedded', () => {
