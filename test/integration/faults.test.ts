@@ -212,7 +212,11 @@ describe('faults of processes', () => {
     const load = startLoad(folder.path, { redis: redis.url, mysql });
     await load.running();
     await sleep(1_000);
+    // With Redis paused, every caller comes to be in the middle of a call.
+    redis.pause();
+    await sleep(100);
     load.processes[0]!.kill('SIGKILL');
+    redis.resume();
     await load.running();
     const { calls, gaps } = await expectSound(load);
     const dead = calls.filter((call) => call.callerDied);
