@@ -103,7 +103,7 @@ export class Engine {
       onKnown: (slot, epoch) => {
         // Sent before the takes that wait for this epoch, so that retries among them find their receipts.
         this.receipts.restore(slot, epoch);
-        this.#takes.epochKnown();
+        this.#takes.epochKnown(slot);
         this.#fenceWatch.start();
         this.#idleWords.start();
         void this.#reservations.backAll(

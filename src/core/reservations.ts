@@ -62,8 +62,9 @@ export class Reservations {
   /** Wishes that calls wait for, and those that nobody waits for yet. */
   #needed: Wish[] = [];
   #refills: Wish[] = [];
-  /** Ledger transactions, and groups of grants that follow from them. */
+  /** Ledger transactions. */
   #underWay = 0;
+  /** Groups of grants that follow from them. */
   #granting = 0;
   #pumpScheduled = false;
   #idle: (() => void) | undefined;

@@ -43,8 +43,8 @@ export class TakeQueues {
   readonly #epochs: Epochs;
   readonly #onMoved: () => void;
   readonly #queues = new Map<Epoch, TakeQueue>();
-  /** Conversations of slots whose epoch is not known. */
-  #unplaced: ConversationState[] = [];
+  /** Conversations of slots whose epoch is not known, by slot. */
+  readonly #unplaced = new Map<number, ConversationState[]>();
 
   /** @param onMoved - called when a conversation has come into another queue */
   constructor(epochs: Epochs, onMoved: () => void) {
@@ -55,7 +55,9 @@ export class TakeQueues {
   add(state: ConversationState): void {
     const epoch = this.#epochs.of(state.slot);
     if (epoch === undefined) {
-      this.#unplaced.push(state);
+      const unplaced = this.#unplaced.get(state.slot);
+      if (unplaced === undefined) this.#unplaced.set(state.slot, [state]);
+      else unplaced.push(state);
       return;
     }
     let queue = this.#queues.get(epoch);
@@ -67,9 +69,9 @@ export class TakeQueues {
   }
 
   /** The epoch of a slot is known now. */
-  placeAll(): void {
-    const unplaced = this.#unplaced;
-    this.#unplaced = [];
+  place(slot: number): void {
+    const unplaced = this.#unplaced.get(slot) ?? [];
+    this.#unplaced.delete(slot);
     for (const state of unplaced) this.add(state);
   }
 

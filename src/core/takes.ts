@@ -109,8 +109,8 @@ export class Takes {
   }
 
   /** The epoch of a slot is known (again). */
-  epochKnown(): void {
-    this.#queues.placeAll();
+  epochKnown(slot: number): void {
+    this.#queues.place(slot);
     this.flushSoon();
   }
 
