@@ -233,12 +233,9 @@ describe('whoever drains dies in between', () => {
   it('kill -9', async () => {
     await open().nextMany(g1, 3);
     const toRedis = await proxyTo(redis.port);
-    const toMysql = await proxyTo(Number(new URL(mysql).port));
-    // Slow enough that the ledger can be cut off while the word is being removed.
+    const args = ['drain', g1.key, '--redis', urlOf(toRedis), '--ledger', mysql];
+    // Slow enough to see that it is frozen before the word is removed.
     toRedis.delayMs = 100;
-    const ledger = new URL(mysql);
-    ledger.port = String(toMysql.port);
-    const args = ['drain', g1.key, '--redis', urlOf(toRedis), '--ledger', ledger.href];
     const running = startCommand(args);
     await waitUntil('the conversation is frozen', async () => {
       const [row] = await sql(
@@ -247,7 +244,8 @@ describe('whoever drains dies in between', () => {
       );
       return Number(row!['frozen_until_ms']) > 0;
     });
-    toMysql.hold(true);
+    // The answer that the word is removed takes so long that the process is dead by then.
+    toRedis.delayMs = 1_500;
     await waitUntil('the word is gone', async () => (await wordsIn(redis)) === 0);
     running.child.kill('SIGKILL');
     expect((await running.result).status).toBeUndefined();
