@@ -12,15 +12,10 @@ import { type CommandResult, runCommand, startCommand } from '../support/command
 import { commandFile } from '../support/compiled.js';
 import type { GapRecord } from '../support/judge.js';
 import { gapsOf, startLoad } from '../support/load.js';
-import { startProxy, type TcpProxy } from '../support/proxy.js';
+import type { TcpProxy } from '../support/proxy.js';
 import { replicate } from '../support/replicate.js';
-import {
-  type MariaDbServer,
-  type RedisServer,
-  startMariaDb,
-  startRedis,
-  temporaryFolder,
-} from '../support/servers.js';
+import { type MariaDbServer, type RedisServer, startMariaDb, temporaryFolder } from '../support/servers.js';
+import { Started } from '../support/started.js';
 import { waitUntil } from '../support/wait.js';
 import { sql } from './mysql-support.js';
 
@@ -29,37 +24,20 @@ const g1 = groupChat('g1');
 let maria: MariaDbServer;
 let mysql: string;
 let redis: RedisServer;
-/** What a test started, stopped after it, newest first. */
-let started: { stop(): Promise<void> }[] = [];
+const started = new Started();
 
 beforeAll(async () => {
   maria = await startMariaDb();
 });
 afterAll(() => maria.stop());
 beforeEach(async () => {
-  [redis, mysql] = await Promise.all([redisServer(), maria.createDatabase()]);
+  [redis, mysql] = await Promise.all([started.redisToReplicate(), maria.createDatabase()]);
 });
-afterEach(async () => {
-  for (const one of started.reverse()) await one.stop();
-  started = [];
-});
-
-async function redisServer(): Promise<RedisServer> {
-  // Otherwise a replica waits five seconds for others.
-  const server = await startRedis({ args: ['--repl-diskless-sync-delay', '0'] });
-  started.push(server);
-  return server;
-}
-
-async function proxyTo(port: number): Promise<TcpProxy> {
-  const proxy = await startProxy(port);
-  started.push(proxy);
-  return proxy;
-}
+afterEach(() => started.stop());
 
 function open(url = redis.url, onEvent?: (event: TidemarkEvent) => void): SequenceGenerator {
   const sequences = openTidemark({ redis: url, mysql, timeoutMs: 10_000, ...(onEvent && { onEvent }) });
-  started.push({ stop: () => sequences.close() });
+  started.add({ stop: () => sequences.close() });
   return sequences;
 }
 
@@ -132,9 +110,9 @@ describe('numbers go back', () => {
 describe('a planned failover of 500 conversations', () => {
   /** Numbers before, a replica is promoted and the primary killed, numbers after. */
   async function failOver(isDrained: boolean): Promise<{ after: number[]; gaps: GapRecord[] }> {
-    const replica = await redisServer();
+    const replica = await started.redisToReplicate();
     await replicate(replica, redis);
-    const proxy = await proxyTo(redis.port);
+    const proxy = await started.proxyTo(redis.port);
     let isDown = false;
     const sequences = open(urlOf(proxy), (event) => {
       if (event.type === 'store' && event.store === 'counters') isDown = event.status === 'down';
@@ -211,7 +189,7 @@ describe('whoever drains dies in between', () => {
   }
 
   it('the reply with the removed word is lost', async () => {
-    const proxy = await proxyTo(redis.port);
+    const proxy = await started.proxyTo(redis.port);
     const sequences = open(urlOf(proxy));
     await sequences.nextMany(g1, 3);
     // What comes back next after the freeze is the removed word.
@@ -232,7 +210,7 @@ describe('whoever drains dies in between', () => {
 
   it('kill -9', async () => {
     await open().nextMany(g1, 3);
-    const toRedis = await proxyTo(redis.port);
+    const toRedis = await started.proxyTo(redis.port);
     const args = ['drain', g1.key, '--redis', urlOf(toRedis), '--ledger', mysql];
     // Slow enough to see that it is frozen before the word is removed.
     toRedis.delayMs = 100;

@@ -8,21 +8,15 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type Load, type LoadResult, startLoad } from '../support/load.js';
-import { startProxy, type TcpProxy } from '../support/proxy.js';
+import type { TcpProxy } from '../support/proxy.js';
 import { replicate } from '../support/replicate.js';
-import {
-  type MariaDbServer,
-  type RedisServer,
-  startMariaDb,
-  startRedis,
-  temporaryFolder,
-} from '../support/servers.js';
+import { type MariaDbServer, type RedisServer, startMariaDb, temporaryFolder } from '../support/servers.js';
+import { Started } from '../support/started.js';
 
 let maria: MariaDbServer;
 let mysql: string;
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;
-/** What a test started, stopped after it, newest first. */
-let started: { stop(): Promise<void> }[] = [];
+const started = new Started();
 
 beforeAll(async () => {
   maria = await startMariaDb();
@@ -33,20 +27,12 @@ beforeEach(async () => {
   folder = await temporaryFolder();
 });
 afterEach(async () => {
-  for (const server of started.reverse()) await server.stop();
-  started = [];
+  await started.stop();
   await folder.remove();
 });
 
-async function redisServer(options?: Parameters<typeof startRedis>[0]): Promise<RedisServer> {
-  const redis = await startRedis(options);
-  started.push(redis);
-  return redis;
-}
-
 async function proxyTo(port: number): Promise<TcpProxy & { url: string }> {
-  const proxy = await startProxy(port);
-  started.push(proxy);
+  const proxy = await started.proxyTo(port);
   return Object.assign(proxy, { url: `redis://127.0.0.1:${proxy.port}` });
 }
 
@@ -70,7 +56,7 @@ async function expectSound(load: Load): Promise<LoadResult> {
 
 describe('without faults', () => {
   it('P1, P2, P3: four processes on fifty conversations leave no hole at all', async () => {
-    const redis = await redisServer();
+    const redis = await started.redis();
     const { verdict, gaps, failures, events } = await expectSound(
       startLoad(folder.path, { redis: redis.url, mysql }),
     );
@@ -86,7 +72,7 @@ describe('without faults', () => {
 
 describe('faults of Redis', () => {
   it('kill -9 and restart empty', async () => {
-    const redis = await redisServer();
+    const redis = await started.redis();
     const load = startLoad(folder.path, { redis: redis.url, mysql });
     await load.running();
     await sleep(1_000);
@@ -99,7 +85,7 @@ describe('faults of Redis', () => {
   });
 
   it('restart with an AOF that lost its last second', async () => {
-    const redis = await redisServer({ appendonly: true, args: ['--appendfsync', 'everysec'] });
+    const redis = await started.redis({ appendonly: true, args: ['--appendfsync', 'everysec'] });
     const load = startLoad(folder.path, { redis: redis.url, mysql });
     await load.running();
     const kept = path.join(folder.path, 'kept');
@@ -118,7 +104,7 @@ describe('faults of Redis', () => {
   });
 
   it('FLUSHALL', async () => {
-    const redis = await redisServer();
+    const redis = await started.redis();
     const load = startLoad(folder.path, { redis: redis.url, mysql });
     await load.running();
     await sleep(1_000);
@@ -129,8 +115,8 @@ describe('faults of Redis', () => {
   });
 
   it('a stale replica is promoted', async () => {
-    const primary = await redisServer();
-    const replica = await redisServer();
+    const primary = await started.redis();
+    const replica = await started.redis();
     await replicate(replica, primary);
     const proxy = await proxyTo(primary.port);
     const load = startLoad(folder.path, { redis: proxy.url, mysql });
@@ -150,8 +136,8 @@ describe('faults of Redis', () => {
   });
 
   it('a demoted primary is promoted again', async () => {
-    const one = await redisServer();
-    const other = await redisServer();
+    const one = await started.redis();
+    const other = await started.redis();
     await replicate(other, one);
     const proxy = await proxyTo(one.port);
     const load = startLoad(folder.path, { redis: proxy.url, mysql });
@@ -172,7 +158,7 @@ describe('faults of Redis', () => {
   });
 
   it('replies are lost on the way, and connections with them: nothing is burned', async () => {
-    const redis = await redisServer();
+    const redis = await started.redis();
     const proxy = await proxyTo(redis.port);
     const load = startLoad(folder.path, { redis: proxy.url, mysql });
     // Every conversation is in use: a first block whose grant is lost must be skipped (I5).
@@ -194,7 +180,7 @@ describe('faults of Redis', () => {
   });
 
   it('stopped for two seconds with requests in its buffers', async () => {
-    const redis = await redisServer();
+    const redis = await started.redis();
     const load = startLoad(folder.path, { redis: redis.url, mysql });
     await load.running();
     redis.pause();
@@ -208,7 +194,7 @@ describe('faults of Redis', () => {
 
 describe('faults of processes', () => {
   it('kill -9 of one of the generators', async () => {
-    const redis = await redisServer();
+    const redis = await started.redis();
     const load = startLoad(folder.path, { redis: redis.url, mysql });
     await load.running();
     await sleep(1_000);
@@ -228,7 +214,7 @@ describe('faults of processes', () => {
 
 describe('faults of MariaDB', () => {
   it('kill -9 and restart', async () => {
-    const redis = await redisServer();
+    const redis = await started.redis();
     const load = startLoad(folder.path, { redis: redis.url, mysql });
     await load.running();
     await sleep(1_000);
@@ -242,7 +228,7 @@ describe('faults of MariaDB', () => {
   });
 
   it('P6: down for five seconds, warm conversations go on, and are backed afterwards', async () => {
-    const redis = await redisServer();
+    const redis = await started.redis();
     const load = startLoad(folder.path, { redis: redis.url, mysql });
     await load.running(2_000);
     const downAt = Number(process.hrtime.bigint() / 1_000n);
@@ -263,7 +249,7 @@ describe('faults of MariaDB', () => {
   });
 
   it('refuse: nothing is issued that the ledger does not know, and calls fail with its code', async () => {
-    const redis = await redisServer();
+    const redis = await started.redis();
     const load = startLoad(folder.path, {
       redis: redis.url,
       mysql,

@@ -16,15 +16,10 @@ import type { SequenceGenerator } from '../../src/sequence-generator.js';
 import { type CallRecord, judge } from '../support/judge.js';
 import { gapsOf, startLoad } from '../support/load.js';
 import { nowUs } from '../support/load-log.js';
-import { startProxy, type TcpProxy } from '../support/proxy.js';
+import type { TcpProxy } from '../support/proxy.js';
 import { replicate } from '../support/replicate.js';
-import {
-  type MariaDbServer,
-  type RedisServer,
-  startMariaDb,
-  startRedis,
-  temporaryFolder,
-} from '../support/servers.js';
+import { type MariaDbServer, type RedisServer, startMariaDb, temporaryFolder } from '../support/servers.js';
+import { Started } from '../support/started.js';
 import { waitUntil } from '../support/wait.js';
 import { sql } from './mysql-support.js';
 
@@ -34,33 +29,21 @@ let maria: MariaDbServer;
 let mysql: string;
 let old: RedisServer;
 let replica: RedisServer;
-let started: { stop(): Promise<void> }[] = [];
+const started = new Started();
 
 beforeAll(async () => {
   maria = await startMariaDb();
 });
 afterAll(() => maria.stop());
 beforeEach(async () => {
-  [old, replica, mysql] = await Promise.all([redisServer(), redisServer(), maria.createDatabase()]);
+  [old, replica, mysql] = await Promise.all([
+    started.redisToReplicate(),
+    started.redisToReplicate(),
+    maria.createDatabase(),
+  ]);
   await replicate(replica, old);
 });
-afterEach(async () => {
-  for (const one of started.reverse()) await one.stop();
-  started = [];
-});
-
-async function redisServer(): Promise<RedisServer> {
-  // Otherwise a replica waits five seconds for others.
-  const server = await startRedis({ args: ['--repl-diskless-sync-delay', '0'] });
-  started.push(server);
-  return server;
-}
-
-async function proxyTo(port: number): Promise<TcpProxy> {
-  const proxy = await startProxy(port);
-  started.push(proxy);
-  return proxy;
-}
+afterEach(() => started.stop());
 
 /** A process that takes numbers of all conversations, one call after the other in each of some callers. */
 class Worker {
@@ -83,7 +66,7 @@ class Worker {
       onEvent: (event) => this.events.push({ event, atUs: nowUs() }),
       ...tuning,
     });
-    started.push({ stop: () => this.stop() });
+    started.add({ stop: () => this.stop() });
   }
 
   start(callers = 4): this {
@@ -142,8 +125,8 @@ class Worker {
 async function split(
   tuning: TuningOptions,
 ): Promise<{ isolated: Worker; moved: Worker; registeredUs: number }> {
-  const isolated = new Worker(await proxyTo(old.port), tuning).start();
-  const moved = new Worker(await proxyTo(old.port), tuning).start();
+  const isolated = new Worker(await started.proxyTo(old.port), tuning).start();
+  const moved = new Worker(await started.proxyTo(old.port), tuning).start();
   await Promise.all([isolated.running(200), moved.running(200)]);
   await replica.command('REPLICAOF', 'NO', 'ONE');
   moved.moveTo(replica);
@@ -250,10 +233,10 @@ describe('who goes on', () => {
 
 it('two processes in each group, with the settings that everybody has', async () => {
   const folder = await temporaryFolder();
-  started.push({ stop: () => folder.remove() });
+  started.add({ stop: () => folder.remove() });
   const groups = await Promise.all(
     ['isolated', 'moved'].map(async (name, index) => {
-      const proxy = await proxyTo(old.port);
+      const proxy = await started.proxyTo(old.port);
       await mkdir(path.join(folder.path, name));
       const options = { redis: `redis://127.0.0.1:${proxy.port}`, mysql, processCount: 2, seed: index };
       return { proxy, load: startLoad(path.join(folder.path, name), options) };
