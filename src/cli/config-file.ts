@@ -1,6 +1,7 @@
 /** Checks of the config file: unknown keys and wrong values are refused, never ignored. */
 
 import { maxFenceCheckMs, maxIdleMs, maxTimeoutMs } from '../core/options.js';
+import { quote } from '../core/quote.js';
 import { TidemarkError } from '../errors.js';
 import type { ConfigFile } from './config.js';
 
@@ -31,7 +32,7 @@ const keys: Readonly<Record<keyof ConfigFile, Check>> = {
     if (!isRecord(value)) return 'must be an object with a policy for each type';
     for (const [type, each] of Object.entries(value)) {
       const fault = policy(each);
-      if (fault !== undefined) return `: the policy of ${JSON.stringify(type)} ${fault}`;
+      if (fault !== undefined) return `: the policy of ${quote(type)} ${fault}`;
     }
     return undefined;
   },
@@ -62,10 +63,10 @@ export function checkConfigFile(source: string, name: string): ConfigFile {
     const check = Object.hasOwn(keys, key) ? keys[key as keyof ConfigFile] : undefined;
     if (check === undefined) {
       const known = Object.keys(keys).join(', ');
-      throw invalid(`the config file ${name} has the unknown key ${JSON.stringify(key)}; known are ${known}`);
+      throw invalid(`the config file ${name} has the unknown key ${quote(key)}; known are ${known}`);
     }
     const fault = check(value);
-    if (fault !== undefined) throw invalid(`${JSON.stringify(key)} in the config file ${name} ${fault}`);
+    if (fault !== undefined) throw invalid(`${quote(key)} in the config file ${name} ${fault}`);
   }
   return content;
 }
@@ -76,10 +77,11 @@ function policy(value: unknown): string | undefined {
   const wanted = typeof kind === 'string' && Object.hasOwn(policyKeys, kind) ? policyKeys[kind] : undefined;
   if (wanted === undefined) return 'must have the "kind" "fixed" or "adaptive"';
   for (const key of wanted) {
-    if (!Number.isInteger(rest[key])) return `of the kind "${String(kind)}" needs a whole number "${key}"`;
+    if (!Number.isInteger(rest[key]))
+      return `of the kind ${quote(String(kind))} needs a whole number "${key}"`;
   }
   const unknown = Object.keys(rest).find((key) => !wanted.includes(key));
-  return unknown === undefined ? undefined : `has the unknown key ${JSON.stringify(unknown)}`;
+  return unknown === undefined ? undefined : `has the unknown key ${quote(unknown)}`;
 }
 
 /** Where JSON.parse stopped. Its own message quotes the text, and with it perhaps a password. */

@@ -6,8 +6,10 @@
  * comes from the highest level that gives it. Every other setting comes from the highest level that gives it.
  */
 
-import { readFile } from 'node:fs/promises';
+import { isUtf8 } from 'node:buffer';
+import { open } from 'node:fs/promises';
 import path from 'node:path';
+import { pathText } from '../core/quote.js';
 import type { ReservationPolicy } from '../core/reservation-policy.js';
 import { TidemarkError } from '../errors.js';
 import type { TuningOptions } from '../open.js';
@@ -197,22 +199,32 @@ async function readConfigFile(
   asked: string | undefined,
   folder: string,
 ): Promise<{ content: ConfigFile; name: string; folder: string } | undefined> {
-  const name = asked ?? defaultConfigFile;
-  const file = path.resolve(folder, name);
-  let text: string;
+  const file = path.resolve(folder, asked ?? defaultConfigFile);
+  const name = pathText(asked ?? defaultConfigFile);
+  let content: Buffer;
   try {
-    text = await readFile(file, 'utf8');
+    content = await readStart(file);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (asked === undefined && code === 'ENOENT') return undefined;
     throw invalid(`the config file ${name} cannot be read (${code ?? 'unknown'}); check the path`);
   }
-  if (text.length > maxConfigFileBytes) {
+  if (content.length > maxConfigFileBytes) {
     throw invalid(
       `the config file ${name} is larger than ${maxConfigFileBytes} bytes; it is not a config file`,
     );
   }
-  return { content: checkConfigFile(text, name), name, folder: path.dirname(file) };
+  // Otherwise a name or a password with broken bytes would silently become another one.
+  if (!isUtf8(content)) throw invalid(`the config file ${name} is not UTF-8; save it as such`);
+  return { content: checkConfigFile(content.toString(), name), name, folder: path.dirname(file) };
+}
+
+/** One byte more of a file than a config file may have, at most: it may be a device that never ends. */
+async function readStart(file: string): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  const stream = (await open(file)).createReadStream({ end: maxConfigFileBytes });
+  for await (const piece of stream) pieces.push(piece as Buffer);
+  return Buffer.concat(pieces);
 }
 
 function missing(what: string, flag: string, variable: string): TidemarkError {

@@ -1,6 +1,7 @@
 /** What the command prints: results on stdout, errors as one line on stderr, either as text or as JSON. */
 
 import type { Writable } from 'node:stream';
+import { printable } from '../core/quote.js';
 import { errorCodes, TidemarkError } from '../errors.js';
 
 /** Whoever reads stdout has gone away. Not an error to report: the command just ends. */
@@ -51,12 +52,13 @@ export class Output {
 
   /** A message beside the result: one line on stderr, one JSON line with `--json`. */
   note(json: object, text: string): void {
-    this.noteLine(this.json ? JSON.stringify(json) : `tidemark: ${text}`);
+    // Before it is JSON, because what is cut out must not be a part of its form.
+    this.noteLine(this.json ? JSON.stringify(json, cutCredentials) : `tidemark: ${text}`);
   }
 
-  /** A line on stderr. */
+  /** A line on stderr. It may repeat what a stranger wrote, and is read on a terminal. */
   noteLine(line: string): void {
-    this.#stderr.write(`${withoutCredentials(line)}\n`);
+    this.#stderr.write(`${printable(withoutCredentials(line))}\n`);
   }
 
   /** Stderr when it is a terminal, for a progress display. */
@@ -95,11 +97,46 @@ export class Output {
 
 /**
  * The same text with user and password cut out of every URL that has a password. The last line of defence: messages
- * hold none, except for the placeholder `user:password`.
+ * hold none, except for the placeholder `user:password`. It takes no longer than the text is long, whatever that holds.
  */
 export function withoutCredentials(text: string): string {
-  // To the last @ of the word, because a password may hold one that was not escaped.
-  return text.replace(/([a-z][a-z0-9+.-]*:\/\/)(?!user:password@)[^\s'"]*:[^\s'"]*@/gi, '$1');
+  let kept = '';
+  let from = 0;
+  for (let at = text.indexOf('://'); at >= 0; at = text.indexOf('://', Math.max(from, at + 3))) {
+    const start = at + 3;
+    if (text.startsWith(placeholder, start)) continue;
+    // To the last @ of the word, because a password may hold one that was not escaped.
+    const end = endOfWord(text, start);
+    const word = text.slice(start, end);
+    const login = word.slice(0, word.lastIndexOf('@') + 1);
+    if (!login.includes(':')) {
+      // No other URL in the same word can have what this one lacks.
+      at = end - 3;
+      continue;
+    }
+    kept += text.slice(from, start);
+    from = start + login.length;
+  }
+  return kept + text.slice(from);
+}
+
+const placeholder = 'user:password@';
+/** Longest part of a word before a URL in it that is looked at for a quotation mark. */
+const maxPrefixLength = 200;
+
+/** Where the word ends that holds a URL. One between quotation marks ends at the last of these, a password may hold others. */
+function endOfWord(text: string, start: number): number {
+  const before = /(?:^|\s)(['"])[^\s'"]*$/.exec(text.slice(Math.max(0, start - maxPrefixLength), start));
+  const closing = before === null ? -1 : text.lastIndexOf(before[1]!);
+  if (closing >= start) return closing;
+  endOfPlainWord.lastIndex = start;
+  return endOfPlainWord.exec(text)?.index ?? text.length;
+}
+
+const endOfPlainWord = /[\s'"]/g;
+
+function cutCredentials(_name: string, value: unknown): unknown {
+  return typeof value === 'string' ? withoutCredentials(value) : value;
 }
 
 /** `1 line`, `2 lines`. */
@@ -109,7 +146,11 @@ export function counted(many: number, what: string): string {
 
 /** Several lines as one. */
 export function oneLine(text: string): string {
-  return text.trim().replace(/\s*[\r\n]+\s*/g, ' ');
+  return text
+    .split(/[\r\n]+/)
+    .map((line) => line.trim())
+    .filter((line) => line !== '')
+    .join(' ');
 }
 
 /** Rows as aligned columns, without spaces at the end. */

@@ -6,6 +6,7 @@
  */
 
 import { TidemarkError } from '../errors.js';
+import { quote } from './quote.js';
 import { compareUtf8 } from './utf8.js';
 
 /** Most UTF-8 bytes of one id after escaping. */
@@ -149,6 +150,8 @@ export function parseConversation(text: string): Conversation {
 function parsePair(pair: string): Conversation {
   if (typeof pair !== 'string')
     throw invalid(`the id of a private chat must be a string, got ${typeof pair}`);
+  // Before it is split, so that a huge one costs nothing.
+  if (pair.length > 2 * maxIdBytes + 1) throw tooLong('id of a user in the private chat');
   const ids = pair.split(':');
   if (ids.length !== 2) {
     throw invalid(
@@ -186,6 +189,7 @@ function escapeId(id: string, what: string): string {
 }
 
 function unescapeId(escaped: string): string {
+  if (escaped.length > maxIdBytes) throw tooLong('id');
   return escaped.replace(escapeSequence, (whole, code: string | undefined) => {
     if (code === undefined) throw invalid(`${quote(escaped)} has a bare %; write it as %25, and : as %3A`);
     return whole === '%3A' ? ':' : '%';
@@ -198,9 +202,4 @@ function tooLong(what: string): TidemarkError {
 
 function invalid(message: string): TidemarkError {
   return new TidemarkError('invalid_conversation', message);
-}
-
-/** Ids are quoted for people: shortened, control characters escaped. */
-function quote(text: string): string {
-  return JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text);
 }

@@ -6,6 +6,7 @@ import { maxSequenceNumber } from './counter-word.js';
 import type { DrainReport } from './draining.js';
 import type { EventListener } from './events.js';
 import type { Ledger } from './ledger.js';
+import { quote, shown } from './quote.js';
 import { defaultReservationPolicy, maxBlockSize, type ReservationPolicy } from './reservation-policy.js';
 
 /** Most numbers that one call, and one take of a conversation, may ask for. */
@@ -18,6 +19,8 @@ export const maxMessageIdBytes = 255;
 export const maxFenceCheckMs = 2_000;
 /** 30 days. */
 export const maxIdleMs = 2_592_000_000;
+/** Longest part of an error of the caller's own that a message repeats, in characters. */
+const maxReasonLength = 200;
 /** A week. */
 const maxWindowMs = 604_800_000;
 
@@ -126,19 +129,33 @@ export interface ResolvedOptions {
   readonly idleAfterMs: number | undefined;
 }
 
-/** Checks the options and fills in the defaults. */
+/**
+ * Checks the options and fills in the defaults.
+ *
+ * @throws TidemarkError `invalid_argument`
+ */
 export function resolveOptions(options: GeneratorOptions): ResolvedOptions {
+  try {
+    return resolve(options);
+  } catch (cause) {
+    if (cause instanceof TidemarkError) throw cause;
+    // A getter or a proxy of the caller's own.
+    throw new TidemarkError('invalid_argument', 'an option cannot be read; give plain values', { cause });
+  }
+}
+
+function resolve(options: GeneratorOptions): ResolvedOptions {
+  checkStores(options);
   const policy = checkPolicy('reservation', options.reservation ?? defaultReservationPolicy);
-  const byType = new Map(
-    Object.entries(options.reservationByType ?? {}).map(([type, of]) => [
-      type,
-      checkPolicy(`reservationByType.${type}`, of),
-    ]),
-  );
+  const byType = new Map<string, ReservationPolicy>();
+  for (const [name, type, of] of entriesByType('reservationByType', options.reservationByType))
+    byType.set(type, checkPolicy(name, of as ReservationPolicy));
   const { reservationFor } = options;
+  if (reservationFor !== undefined && typeof reservationFor !== 'function')
+    throw invalid(`reservationFor must be a function, got ${shown(reservationFor)}`);
   const outage = options.ledgerOutage ?? 'continue';
   if (outage !== 'continue' && outage !== 'refuse') {
-    throw invalid(`ledgerOutage must be 'continue' or 'refuse', got ${String(outage)}`);
+    throw invalid(`ledgerOutage must be 'continue' or 'refuse', got ${shown(outage)}`);
   }
   return {
     timeoutMs: checkInteger('timeoutMs', options.timeoutMs ?? 5_000, 1, maxTimeoutMs),
@@ -164,8 +181,38 @@ export function resolveOptions(options: GeneratorOptions): ResolvedOptions {
       options.fenceCheckMs === 0
         ? 0
         : checkInteger('fenceCheckMs', options.fenceCheckMs ?? 1_000, 100, maxFenceCheckMs),
-    idleAfterMs: options.idleAfterMs && checkInteger('idleAfterMs', options.idleAfterMs, 1_000, maxIdleMs),
+    idleAfterMs:
+      options.idleAfterMs === undefined
+        ? undefined
+        : checkInteger('idleAfterMs', options.idleAfterMs, 1_000, maxIdleMs),
   };
+}
+
+/** What cannot work as a store, or as a listener, is told now and not at the first call. */
+function checkStores(options: GeneratorOptions): void {
+  if (typeof options !== 'object' || options === null)
+    throw invalid(`give { counters, ledger }, got ${shown(options)}`);
+  const { counters, ledger, onEvent } = options as Partial<GeneratorOptions>;
+  if (typeof counters?.take !== 'function' || typeof counters.traits !== 'object' || counters.traits === null)
+    throw invalid(`counters must be a counter store, such as a RedisCounterStore, got ${shown(counters)}`);
+  if (typeof ledger?.reserve !== 'function')
+    throw invalid(`ledger must be a ledger, such as a MySqlLedger, got ${shown(ledger)}`);
+  if (onEvent !== undefined && typeof onEvent !== 'function')
+    throw invalid(`onEvent must be a function, got ${shown(onEvent)}`);
+}
+
+/** The settings of conversation types: what each is called in messages, its type, and its value. */
+function entriesByType(
+  option: string,
+  settings: unknown,
+): readonly (readonly [name: string, type: string, value: unknown])[] {
+  if (settings === undefined || settings === null) return [];
+  // The entries of a Map are no properties: its settings would be ignored.
+  if (typeof settings !== 'object' || Symbol.iterator in settings)
+    throw invalid(`${option} must be an object with a value for each type, got ${shown(settings)}`);
+  return Object.entries(settings).map(([type, value]) => {
+    return [`${option}.${quote(type).slice(1, -1)}`, type, value];
+  });
 }
 
 /** The deadline of a call, in milliseconds from its start. */
@@ -187,7 +234,7 @@ export function checkMessageId(messageId: unknown): string {
 
 /** A range has no receipt: a caller who thinks otherwise would burn numbers with every retry. */
 export function checkNoMessageId(options: object | undefined): void {
-  if (options === undefined || (options as Partial<MessageIdOptions>).messageId === undefined) return;
+  if ((options as Partial<MessageIdOptions> | null | undefined)?.messageId === undefined) return;
   throw invalid('only next and take for one number know a messageId; call next for each message');
 }
 
@@ -201,15 +248,16 @@ export function checkTakeRange(range: SequenceRange): SequenceRange {
 /** Refuses everything but an integer from `min` to `max`. */
 export function checkInteger(name: string, value: unknown, min: number, max: number): number {
   if (Number.isInteger(value) && (value as number) >= min && (value as number) <= max) return value as number;
-  throw invalid(`${name} must be an integer from ${min} to ${max}, got ${String(value)}`);
+  throw invalid(`${name} must be an integer from ${min} to ${max}, got ${shown(value)}`);
 }
 
 function resolveWindows(options: GeneratorOptions): (type: string) => number {
-  const check = (name: string, windowMs: number) => checkInteger(name, windowMs, 1_000, maxWindowMs);
+  const check = (name: string, windowMs: unknown) => checkInteger(name, windowMs, 1_000, maxWindowMs);
   const windowMs = check('messageIdWindowMs', options.messageIdWindowMs ?? 600_000);
   const byType = new Map<string, number>();
-  for (const [type, of] of Object.entries(options.messageIdWindowMsByType ?? {}))
-    byType.set(type, check(`messageIdWindowMsByType.${type}`, of));
+  const { messageIdWindowMsByType } = options;
+  for (const [name, type, of] of entriesByType('messageIdWindowMsByType', messageIdWindowMsByType))
+    byType.set(type, check(name, of));
   return (type) => byType.get(type) ?? windowMs;
 }
 
@@ -217,17 +265,22 @@ function askFor(
   conversation: string,
   reservationFor: NonNullable<GeneratorOptions['reservationFor']>,
 ): ReservationPolicy | undefined {
-  let policy: ReservationPolicy | undefined;
   try {
-    policy = reservationFor(conversation);
+    const policy: ReservationPolicy | null | undefined = reservationFor(conversation);
+    return policy === undefined || policy === null
+      ? undefined
+      : checkPolicy(`reservationFor(${conversation})`, policy);
   } catch (cause) {
-    const message = `reservationFor failed for ${conversation} (${String(cause)}); it must return a policy or undefined`;
+    if (cause instanceof TidemarkError) throw cause;
+    const why = cause instanceof Error ? cause.message.slice(0, maxReasonLength) : shown(cause);
+    const message = `reservationFor failed for ${conversation} (${why}); it must return a policy or undefined`;
     throw new TidemarkError('invalid_argument', message, { conversation, cause });
   }
-  return policy && checkPolicy(`reservationFor(${conversation})`, policy);
 }
 
 function checkPolicy(name: string, policy: ReservationPolicy): ReservationPolicy {
+  if (typeof policy !== 'object' || policy === null)
+    throw invalid(`${name} must be an object with a kind, got ${shown(policy)}`);
   if (policy.kind === 'fixed') {
     checkInteger(`${name}.size`, policy.size, 1, maxBlockSize);
   } else if (policy.kind === 'adaptive') {

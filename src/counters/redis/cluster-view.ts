@@ -1,7 +1,7 @@
 /** What the nodes of a cluster say of who serves which slots. Views differ while the cluster changes, or is split. */
 
 import { RedisConnection } from './connection.js';
-import { type Address, addressText } from './node-settings.js';
+import { type Address, addressText, isAddress, mapped } from './node-settings.js';
 import { clusterSlots } from './slots.js';
 import type { ClusterTarget } from './targets.js';
 
@@ -118,30 +118,47 @@ async function clusterSlotsOf(target: ClusterTarget, { address, connection }: So
 
 /** Reads the reply to `CLUSTER SLOTS`: first slot, last slot, primary, replicas; each node its host, port and id. */
 function readView(reply: unknown, asked: Address, target: ClusterTarget): ClusterView {
-  if (!Array.isArray(reply)) throw new Error(`unexpected reply to CLUSTER SLOTS: ${String(reply)}`);
+  if (!Array.isArray(reply)) throw unexpected('no list');
   const nodes = new Map<string, Address>();
   const ranges: ServedRange[] = [];
-  for (const entry of reply as unknown[][]) {
-    const [first, last, ...servers] = entry;
-    const read = servers.map((server) => readNode(server as unknown[], asked, target));
-    for (const { address } of read) nodes.set(addressText(address), address);
+  for (const entry of reply as unknown[]) {
+    if (!Array.isArray(entry)) throw unexpected('an entry that is no list');
+    const [first, last, ...servers] = entry as unknown[];
+    if (!isSlot(first) || !isSlot(last) || first > last)
+      throw unexpected('a range that is no range of slots');
+    const read = servers.map((server) => readNode(server, asked, target));
+    for (const node of read) if (node !== undefined) nodes.set(addressText(node.address), node.address);
     const [primary] = read;
-    if (primary === undefined) continue;
-    ranges.push({ first: Number(first), last: Number(last), ...primary });
+    if (primary !== undefined) ranges.push({ first, last, ...primary });
   }
   ranges.sort((one, other) => one.first - other.first);
   return { ranges, nodes: [...nodes.values()] };
 }
 
-/** A node that does not know its own address says none, or `?`: it is the one that was asked. */
+/**
+ * A node that does not know its own address says none, or `?`: it is the one that was asked. Undefined for one that nobody
+ * can connect to: then its slots are served by nobody, and the other nodes are of use all the same.
+ */
 function readNode(
-  [host, port, id]: readonly unknown[],
+  server: unknown,
   asked: Address,
   target: ClusterTarget,
-): { readonly id: string; readonly address: Address } {
+): { readonly id: string; readonly address: Address } | undefined {
+  if (!Array.isArray(server)) throw unexpected('a node that is no list');
+  const [host, port, id] = server as unknown[];
   const isNamed = typeof host === 'string' && host !== '' && host !== '?';
-  const address = { host: isNamed ? host : asked.host, port: Number(port) };
-  return { id: String(id), address: isNamed ? target.addressMap(address) : address };
+  const address = { host: isNamed ? host : asked.host, port };
+  if (!isAddress(address) || typeof id !== 'string') return undefined;
+  return { id, address: isNamed ? mapped(target.addressMap, address) : address };
+}
+
+function isSlot(value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) >= 0 && (value as number) < clusterSlots;
+}
+
+/** What was found is not repeated: it may be anything. */
+function unexpected(what: string): Error {
+  return new Error(`the reply to CLUSTER SLOTS has ${what}`);
 }
 
 function slotsIn({ ranges }: ClusterView): number {

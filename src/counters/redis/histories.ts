@@ -12,7 +12,11 @@ import { infoField } from './reply.js';
 const maxProofAgeMs = 1_500;
 /** Servers that are remembered; those that were met first are forgotten first. */
 const maxServers = 1_000;
+/** Longest part of a run id that is remembered; those of Redis have 40 characters. */
+const maxRunIdLength = 64;
 const noHistory = /^0+$/;
+/** As the scripts read it; anything else would never be the same as what they read. */
+const replicationId = /^[0-9a-f]{40}$/i;
 
 /** One run of a server, from its start to its end, and what this process knows of its history. */
 export class ServerRun {
@@ -48,7 +52,7 @@ export class ServerRuns {
 
   /** @param info - the reply to `INFO server` */
   of(info: unknown): ServerRun {
-    const id = infoField(info, 'run_id');
+    const id = infoField(info, 'run_id')?.slice(0, maxRunIdLength);
     const known = id === undefined ? undefined : this.#byId.get(id);
     if (known !== undefined) return known;
     const run = new ServerRun();
@@ -97,7 +101,7 @@ export class Histories {
 export function primaryHistory(info: unknown, endpoint: string): string {
   const history = infoField(info, 'master_replid');
   const role = infoField(info, 'role');
-  if (history === undefined || role === undefined)
+  if (history === undefined || role === undefined || !replicationId.test(history))
     throw unsupported(endpoint, 'does not tell its replication id; use Redis 6.2 or newer, or Valkey');
   if (role !== 'master') throw unavailable(endpoint, new Error('it is a replica; point to the primary'));
   return history;

@@ -1,4 +1,5 @@
 import type { RedisClientOptions } from 'redis';
+import { shown } from '../../core/quote.js';
 import { TidemarkError } from '../../errors.js';
 
 /** How to reach one server. */
@@ -18,6 +19,48 @@ export interface Address {
 }
 
 const defaultConnectTimeoutMs = 2_000;
+const maxPort = 65_535;
+/** A login in a host would be shown in messages. */
+const hostPattern = /^[^\s@/?#\p{Cc}]{1,255}$/u;
+
+/** True for what can be the address of a server. */
+export function isAddress(address: unknown): address is Address {
+  if (typeof address !== 'object' || address === null) return false;
+  const { host, port } = address as Partial<Address>;
+  return isHost(host) && isPort(port);
+}
+
+/** The address to use for one that a server names. @throws TidemarkError `invalid_argument` where the map gives none */
+export function mapped(map: (address: Address) => Address, address: Address): Address {
+  const given: unknown = map(address);
+  if (isAddress(given)) return given;
+  throw invalid(`addressMap must return { host, port }; it did not for ${addressText(address)}`);
+}
+
+/**
+ * Refuses options of node-redis that cannot lead anywhere. What they hold is not repeated: it may be a password.
+ *
+ * @param name - how the options are called in the message
+ */
+export function checkClient(name: string, client: unknown): void {
+  if (!isRecord(client)) throw invalid(`${name} must be an object of options of node-redis`);
+  const { socket, database, username, password } = client;
+  for (const [option, value] of Object.entries({ username, password }))
+    if (value !== undefined && typeof value !== 'string') throw invalid(`${name}.${option} must be text`);
+  if (database !== undefined && !(Number.isSafeInteger(database) && (database as number) >= 0))
+    throw invalid(`${name}.database must be a number of 0 or more`);
+  if (socket === undefined) return;
+  if (!isRecord(socket)) throw invalid(`${name}.socket must be an object`);
+  const { host, port, path, connectTimeout } = socket;
+  if (path !== undefined && (typeof path !== 'string' || path === ''))
+    throw invalid(`${name}.socket.path must be the path of a socket`);
+  if (host !== undefined && !isHost(host))
+    throw invalid(`${name}.socket.host must be the name or the IP address of a host`);
+  if (port !== undefined && !isPort(Number(port)))
+    throw invalid(`${name}.socket.port must be a number from 1 to ${maxPort}`);
+  if (connectTimeout !== undefined && !(Number.isFinite(connectTimeout) && (connectTimeout as number) > 0))
+    throw invalid(`${name}.socket.connectTimeout must be a number of milliseconds`);
+}
 
 /** The settings of a server that options of node-redis lead to. */
 export function nodeSettings(
@@ -84,17 +127,23 @@ function endpointOfUrl(url: string, client: RedisClientOptions): string {
   const advice = 'write redis://user:password@host:port/database, with special characters percent-encoded';
   if (typeof url !== 'string') throw invalid(`the Redis URL must be a string; ${advice}`);
   if (url.startsWith('unix:')) {
-    const path = /^unix:\/\/(?:[^@/]*@)?(\/[^?#]+)/.exec(url)?.[1];
+    const [, login, path] = /^unix:\/\/([^@/]*@)?(\/[^?#]+)/.exec(url) ?? [];
     if (path === undefined) throw invalid('the Redis URL has no path; write unix:///path/to/socket?db=0');
+    // It may be a part of the password that is not escaped.
+    if (login !== undefined && path.includes('@'))
+      throw invalid('the Redis URL has an @ in its path; give the path as client.socket.path instead');
     return `unix:${path}`;
   }
   if (!URL.canParse(url)) throw invalid(`the Redis URL cannot be read; ${advice}`);
-  const { protocol, host, pathname, username, password } = new URL(url);
+  const { protocol, host, pathname, search, hash, username, password } = new URL(url);
   if (protocol !== 'redis:' && protocol !== 'rediss:') {
     throw invalid(
       `the Redis URL must begin with redis://, rediss:// or unix://, and this one with ${protocol}//`,
     );
   }
+  // A / ? or # that is not escaped ends the login: what is left of a password would be the host, and hosts are shown.
+  if (`${pathname}${search}${hash}`.includes('@'))
+    throw invalid(`the Redis URL has an @ behind its host; ${advice}`);
   if (host === '') throw invalid(`the Redis URL has no host; ${advice}`);
   if (!/^\/?\d*$/.test(pathname))
     throw invalid('the path of the Redis URL must be a database number, such as /0');
@@ -108,6 +157,18 @@ function endpointOfUrl(url: string, client: RedisClientOptions): string {
   return `${protocol}//${host}${pathname === '/' ? '' : pathname}`;
 }
 
+function isHost(host: unknown): host is string {
+  return typeof host === 'string' && hostPattern.test(host);
+}
+
+function isPort(port: unknown): port is number {
+  return Number.isInteger(port) && (port as number) > 0 && (port as number) <= maxPort;
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
 export function isDecodable(text: string): boolean {
   try {
     decodeURIComponent(text);
@@ -119,7 +180,7 @@ export function isDecodable(text: string): boolean {
 
 export function integer(name: string, value: number, min: number, max: number): number {
   if (Number.isInteger(value) && value >= min && value <= max) return value;
-  throw invalid(`${name} must be an integer from ${min} to ${max}, got ${String(value)}`);
+  throw invalid(`${name} must be an integer from ${min} to ${max}, got ${shown(value)}`);
 }
 
 /** The error for options that make no sense. It never repeats a URL or credentials. */

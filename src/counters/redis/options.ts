@@ -1,6 +1,8 @@
 import type { RedisClientOptions } from 'redis';
+import { quote } from '../../core/quote.js';
+import { TidemarkError } from '../../errors.js';
 import { checkPrefix } from './keys.js';
-import { endpointOf, integer, invalid, nodeSettings } from './node-settings.js';
+import { checkClient, endpointOf, integer, invalid, nodeSettings } from './node-settings.js';
 import {
   type ClusterOptions,
   clusterTarget,
@@ -57,11 +59,21 @@ const knownOptions = new Set([
 
 /** @throws TidemarkError `invalid_argument`; the message never repeats a URL, which may hold a password. */
 export function resolveOptions(options: RedisCounterStoreOptions): RedisSettings {
+  try {
+    return resolve(options);
+  } catch (error) {
+    if (error instanceof TidemarkError) throw error;
+    // A getter or a proxy of the caller's own. What it says is not repeated: it may quote a password.
+    throw invalid('an option cannot be read; give plain values');
+  }
+}
+
+function resolve(options: RedisCounterStoreOptions): RedisSettings {
   if (typeof options !== 'object' || options === null)
     throw invalid('give { url }, or one of the other ways');
   for (const name of Object.keys(options)) {
     if (!knownOptions.has(name))
-      throw invalid(`there is no option ${name}; use ${[...knownOptions].join(', ')}`);
+      throw invalid(`there is no option ${quote(name)}; use ${[...knownOptions].join(', ')}`);
   }
   const prefix = options.prefix ?? 'seq';
   checkPrefix(prefix);
@@ -85,6 +97,7 @@ function targetOf(options: RedisCounterStoreOptions, replyTimeoutMs: number): Ta
     return sentinelTarget((byUrl?.sentinel ?? sentinel)!, replyTimeoutMs);
   if (byUrl?.cluster !== undefined || cluster !== undefined)
     return clusterTarget((byUrl?.cluster ?? cluster)!, replyTimeoutMs);
+  if (client !== undefined) checkClient('client', client);
   const one = client ?? { url: url! };
   const node = nodeSettings(one, endpointOf(one), replyTimeoutMs);
   return { kind: 'standalone', endpoint: node.endpoint, node };

@@ -19,12 +19,20 @@ import type {
   TakeResult,
   TrackReply,
 } from '../../core/counter-store.js';
-import { lastOf, maxWord, remainingOf } from '../../core/counter-word.js';
+import {
+  type CounterWord,
+  lastOf,
+  maxSequenceNumber,
+  maxWord,
+  remainingOf,
+} from '../../core/counter-word.js';
+import { quote } from '../../core/quote.js';
 import { TidemarkError } from '../../errors.js';
 import type { TakePlan } from './take-command.js';
 
 const maxFoundLength = 64;
 const maxQuotedLength = 200;
+const maxQuotedFields = 20;
 const canonicalInteger = /^(?:0|[1-9]\d{0,15})$/;
 const missing = { status: 'missing' } as const;
 const fresh = { status: 'fresh' } as const;
@@ -40,18 +48,22 @@ export type TakeAnswer =
   /** It may have run, and nobody knows. */
   | { readonly status: 'unknown'; readonly why: string };
 
-/** Reads the reply of take.lua or recall.lua: one result for each request, in the order in which they were asked for. */
+/**
+ * Reads the reply of take.lua or recall.lua: one result for each request, in the order in which they were asked for. It throws
+ * nothing: what a lane's record holds may be anything, and then nobody knows what became of the take.
+ */
 export function decodeTake(reply: unknown, plan: TakePlan): TakeAnswer {
   const { requests, order, claimed, messages } = plan;
   // Indexed, not destructured: this runs once for each number in the end.
   const fields = asArray(reply);
   const status = fields[0];
-  if (status === 'STALE') return { status: 'stale', history: String(fields[1]) };
-  if (status === 'FENCED') return { status: 'fenced', newerGeneration: Number(fields[1]) };
+  if (status === 'STALE') return { status: 'stale', history: textOf(fields[1]) };
+  if (status === 'FENCED' && isCount(fields[1])) return { status: 'fenced', newerGeneration: fields[1] };
   if (status === 'NOT_RUN') return { status: 'not_run' };
   if (status === 'LOST') return { status: 'unknown', why: 'the record of the lane is gone' };
   if (status === 'SUPERSEDED') return { status: 'unknown', why: 'a later take ran in the same lane' };
-  if (status !== 'DONE' || fields.length !== requests.length + plan.claims + 2) {
+  const storeTimeMs = fields[1];
+  if (status !== 'DONE' || !isCount(storeTimeMs) || fields.length !== requests.length + plan.claims + 2) {
     return { status: 'unknown', why: unexpected('take', reply).message };
   }
   const results = new Array<TakeResult>(requests.length);
@@ -68,7 +80,7 @@ export function decodeTake(reply: unknown, plan: TakePlan): TakeAnswer {
       nextClaim = end;
     }
   }
-  return { status: 'done', results, storeTimeMs: Number(fields[1]) };
+  return { status: 'done', results, storeTimeMs };
 }
 
 /** Of a request for one number and one message id. */
@@ -79,8 +91,7 @@ function messageResult(field: unknown): TakeResult {
     return { ...result, claims: oneFresh } as TakeResult;
   }
   const number: unknown = field[0];
-  const claim: ClaimResult =
-    typeof number === 'number' ? { status: 'repeated', number } : corrupt(String(number));
+  const claim: ClaimResult = isNumber(number) ? { status: 'repeated', number } : corrupt(textOf(number));
   return { status: 'repeated', claims: [claim] };
 }
 
@@ -89,28 +100,35 @@ function claimedResult(field: unknown, request: TakeRequest, found: readonly unk
   const wasTaken = typeof field === 'number' && field >= 0;
   const claims = request.claims!.calls.map(({ tracked }, index): ClaimResult => {
     const number = found[index];
-    if (typeof number !== 'number') return corrupt(String(number));
     if (number === 0) return fresh;
-    const known = { status: 'repeated', number: Math.abs(number) } as const;
-    return tracked && wasTaken ? { ...known, open: number > 0 } : known;
+    const sequence = typeof number === 'number' ? Math.abs(number) : number;
+    if (!isNumber(sequence)) return corrupt(textOf(number));
+    const known = { status: 'repeated', number: sequence } as const;
+    return tracked && wasTaken ? { ...known, open: number === sequence } : known;
   });
-  if (field === 0) return { status: 'repeated', claims };
   const repeated = claims.filter(({ status }) => status !== 'fresh').length;
+  // Otherwise somebody would be left without an answer.
+  if (field === 0 && repeated === request.count) return { status: 'repeated', claims };
   return { ...takeResult(field, request.count - repeated), claims } as TakeResult;
 }
 
 function takeResult(result: unknown, count: number): TakeResult {
-  if (typeof result !== 'number') return corrupt(String(result));
+  if (typeof result !== 'number') return corrupt(textOf(result));
   if (result > 0) {
-    const last = lastOf(result);
-    // No number below 1 is ever issued: a word whose ceiling is above 10^12 − 1 was not written by Tidemark.
-    return last < count
-      ? corrupt(String(result))
-      : { status: 'taken', word: { last, remaining: remainingOf(result) } };
+    const word = wordOf(result);
+    return word === undefined || word.last < count ? corrupt(String(result)) : { status: 'taken', word };
   }
   if (result === -1) return missing;
-  const word = -result - 2;
-  return { status: 'short', word: { last: lastOf(word), remaining: remainingOf(word) } };
+  const word = wordOf(-result - 2);
+  return word === undefined ? corrupt(String(-result - 2)) : { status: 'short', word };
+}
+
+/** A counter word; undefined for what Tidemark did not write: a ceiling above 10^12 − 1 is one that no ledger has. */
+function wordOf(packed: number): CounterWord | undefined {
+  if (!(packed >= 0 && packed <= maxWord)) return undefined;
+  const last = lastOf(packed);
+  const remaining = remainingOf(packed);
+  return last + remaining > maxSequenceNumber ? undefined : { last, remaining };
 }
 
 /** Reads the reply of grant.lua. */
@@ -123,20 +141,18 @@ export function decodeGrant(reply: unknown, count: number): GrantReply {
 
 /** Reads the reply of read.lua. */
 export function decodeRead(reply: unknown, count: number): ReadReply {
-  const [status, ...rest] = asArray(reply);
-  if (status === 'STALE') return { status: 'stale', history: String(rest[0]) };
-  if (status !== 'DONE' || rest.length !== count + 1) throw unexpected('read', reply);
-  return { status: 'done', results: rest.slice(1).map(readResult), storeTimeMs: Number(rest[0]) };
+  const [status, storeTimeMs, ...results] = asArray(reply);
+  if (status === 'STALE') return { status: 'stale', history: textOf(storeTimeMs) };
+  if (status !== 'DONE' || !isCount(storeTimeMs) || results.length !== count) throw unexpected('read', reply);
+  return { status: 'done', results: results.map(readResult), storeTimeMs };
 }
 
 function readResult(result: unknown): ReadResult {
   if (result === null) return missing;
-  if (Array.isArray(result)) return corrupt(String(result[0]));
-  const text = typeof result === 'string' ? result : JSON.stringify(result);
-  const word = canonicalInteger.test(text) ? Number(text) : Number.NaN;
-  // Written so that a word that is no number is refused, too.
-  if (!(word <= maxWord)) return corrupt(text);
-  return { status: 'present', word: { last: lastOf(word), remaining: remainingOf(word) } };
+  if (Array.isArray(result)) return corrupt(textOf(result[0]));
+  const text = textOf(result);
+  const word = canonicalInteger.test(text) ? wordOf(Number(text)) : undefined;
+  return word === undefined ? corrupt(text) : { status: 'present', word };
 }
 
 /** Reads the reply of drain.lua. */
@@ -154,7 +170,7 @@ export function decodeDrain(reply: unknown, count: number): DrainReply {
 export function decodeRestore(reply: unknown, count: number): RestoreReply {
   const fields = fieldsOf('restore', reply, count);
   if ('history' in fields) return fields;
-  return { status: 'done', numbers: fields.results.map((number) => Number(number) || undefined) };
+  return { status: 'done', numbers: fields.results.map((number) => (isNumber(number) ? number : undefined)) };
 }
 
 /** Reads the reply of track.lua. */
@@ -163,7 +179,7 @@ export function decodeTrack(reply: unknown, count: number): TrackReply {
   if ('history' in fields) return fields;
   const results = fields.results.map((result) => {
     if (result === 0) return missing;
-    return result === 1 ? ({ status: 'tracked' } as const) : corrupt(String(result));
+    return result === 1 ? ({ status: 'tracked' } as const) : corrupt(textOf(result));
   });
   return { status: 'done', results };
 }
@@ -181,13 +197,15 @@ function openResult([text, state, ...expired]: readonly unknown[], conversation:
   if (read.status !== 'present') return read;
   const { word } = read;
   if (state === 'UNTRACKED') return { status: 'untracked', word };
-  if (typeof state !== 'number') return corrupt(String(asArray(state)[0]));
+  if (state !== 0 && !isNumber(state)) return corrupt(textOf(asArray(state)[0]));
   const takes: ExpiredTake[] = [];
   for (const member of expired) {
-    const written = String(member);
+    const written = textOf(member);
     const numbers = openTake.exec(written);
-    if (numbers === null) return corrupt(written);
-    takes.push({ conversation, first: Number(numbers[1]), last: Number(numbers[2]), written });
+    const [first, last] = [Number(numbers?.[1]), Number(numbers?.[2])];
+    // What is no range of numbers must not become a recorded gap.
+    if (!(isNumber(first) && isNumber(last) && first <= last)) return corrupt(written);
+    takes.push({ conversation, first, last, written });
   }
   return { status: 'tracked', word, firstOpen: state === 0 ? undefined : state, expired: takes };
 }
@@ -221,7 +239,7 @@ function fieldsOf(
   count: number,
 ): { readonly status: 'stale'; readonly history: string } | { readonly results: readonly unknown[] } {
   const [status, ...results] = asArray(reply);
-  if (status === 'STALE') return { status: 'stale', history: String(results[0]) };
+  if (status === 'STALE') return { status: 'stale', history: textOf(results[0]) };
   if (status !== 'DONE' || results.length !== count) throw unexpected(script, reply);
   return { results };
 }
@@ -242,7 +260,27 @@ function asArray(reply: unknown): unknown[] {
   return Array.isArray(reply) ? reply : [reply];
 }
 
+/** A value of a reply as text. An array is never looked into: it may be deeper than the stack. */
+function textOf(value: unknown): string {
+  if (typeof value === 'string') return value;
+  return Array.isArray(value) ? 'an array' : String(value);
+}
+
+/** What can be a sequence number. */
+function isNumber(value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) >= 1 && (value as number) <= maxSequenceNumber;
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+/** Whoever answers so is no Redis, or a proxy has changed what it said. */
 function unexpected(script: string, reply: unknown): TidemarkError {
-  const text = JSON.stringify(reply)?.slice(0, maxQuotedLength);
-  return new TidemarkError('internal', `unexpected reply of the ${script} script: ${text}; please report it`);
+  const fields = asArray(reply).slice(0, maxQuotedFields).map(textOf);
+  const text = quote(fields.join(' '), maxQuotedLength);
+  return new TidemarkError(
+    'counter_unsupported',
+    `the counter store answered ${text} to the ${script} script, which makes no sense; point to Redis 6.2 or newer, or Valkey, without a proxy that changes replies`,
+  );
 }

@@ -1,6 +1,6 @@
 import { RedisConnection } from './connection.js';
 import { isPermissionError, unavailable, unsupported } from './failures.js';
-import { type Address, addressText } from './node-settings.js';
+import { type Address, addressText, isAddress, mapped } from './node-settings.js';
 import type { SentinelTarget } from './targets.js';
 
 /** Sentinels that are remembered. */
@@ -32,7 +32,7 @@ export class Sentinels {
     this.#asked += 1;
     // Of several that are named as often, another one each time: a wrong one is found out when it is connected to.
     const chosen = most[this.#asked % most.length];
-    if (chosen !== undefined) return this.#target.addressMap(chosen.address);
+    if (chosen !== undefined) return mapped(this.#target.addressMap, chosen.address);
     throw this.#failure(answers);
   }
 
@@ -42,7 +42,7 @@ export class Sentinels {
     const [first] = rank(answers);
     const naming = answers.filter((answer) => 'address' in answer && answer.address !== undefined).length;
     if (first === undefined || first.votes * 2 <= naming) return undefined;
-    const address = this.#target.addressMap(first.address);
+    const address = mapped(this.#target.addressMap, first.address);
     return addressText(address) === addressText(than) ? undefined : address;
   }
 
@@ -97,8 +97,8 @@ export class Sentinels {
     for (const fields of Array.isArray(reply) ? (reply as unknown[]) : []) {
       const address = addressOf([fieldOf(fields, 'ip'), fieldOf(fields, 'port')]);
       if (address === undefined || this.#known.size >= maxSentinels) continue;
-      const mapped = this.#target.addressMap(address);
-      this.#known.set(addressText(mapped), mapped);
+      const reached = mapped(this.#target.addressMap, address);
+      this.#known.set(addressText(reached), reached);
     }
   }
 
@@ -136,13 +136,14 @@ function rank(answers: readonly Answer[]): readonly { readonly address: Address;
 
 function addressOf(reply: unknown): Address | undefined {
   if (!Array.isArray(reply) || reply.length !== 2) return undefined;
-  const [host, port] = reply.map(String) as [string, string];
-  return host !== '' && /^\d{1,5}$/.test(port) ? { host, port: Number(port) } : undefined;
+  const [host, port] = reply as unknown[];
+  const address = { host, port: typeof port === 'string' && /^\d{1,5}$/.test(port) ? Number(port) : port };
+  return isAddress(address) ? address : undefined;
 }
 
 /** A field of a flat list of names and values. */
 function fieldOf(fields: unknown, name: string): unknown {
   if (!Array.isArray(fields)) return undefined;
-  const at = fields.indexOf(name);
-  return at < 0 ? undefined : fields[at + 1];
+  const at = (fields as unknown[]).findIndex((field, index) => index % 2 === 0 && field === name);
+  return at < 0 ? undefined : (fields as unknown[])[at + 1];
 }

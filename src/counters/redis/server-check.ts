@@ -1,5 +1,6 @@
 /** What is asked of a server before it is used: its version, its role, and that the user may do what is needed. */
 
+import { quote } from '../../core/quote.js';
 import type { RedisConnection } from './connection.js';
 import { isPermissionError, unsupported } from './failures.js';
 import { primaryHistory } from './histories.js';
@@ -78,7 +79,10 @@ function checkVersion(info: unknown, endpoint: string): void {
   const { major: oldestMajor, minor: oldestMinor } = oldestVersion;
   if (major > oldestMajor || (major === oldestMajor && minor >= oldestMinor)) return;
   const reason = 'older ones refuse scripts that write after TIME and INFO, and ZRANGE BYSCORE';
-  throw unsupported(endpoint, `is ${version}; Redis 6.2 or newer, or Valkey, is needed: ${reason}`);
+  throw unsupported(
+    endpoint,
+    `is ${quote(version).slice(1, -1)}; Redis 6.2 or newer, or Valkey, is needed: ${reason}`,
+  );
 }
 
 function checkMode(info: unknown, endpoint: string, wanted: 'standalone' | 'cluster'): void {
@@ -90,10 +94,8 @@ function checkMode(info: unknown, endpoint: string, wanted: 'standalone' | 'clus
     standalone: 'it belongs to no cluster; give redis://host:port, or the option client',
   };
   const name = infoField(info, 'valkey_version') === undefined ? '' : ' (Valkey)';
-  throw unsupported(
-    endpoint,
-    `runs in ${mode} mode${name}; ${advice[mode] ?? 'point to a standalone primary'}`,
-  );
+  const what = Object.hasOwn(advice, mode) ? advice[mode] : 'point to a standalone primary';
+  throw unsupported(endpoint, `runs in ${quote(mode).slice(1, -1)} mode${name}; ${what}`);
 }
 
 /**

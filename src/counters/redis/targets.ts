@@ -1,7 +1,16 @@
 /** What the store can be pointed to: one primary, sentinels that name one, or a cluster. */
 
 import type { RedisClientOptions } from 'redis';
-import { type Address, addressText, invalid, type NodeSettings, nodeAt } from './node-settings.js';
+import { quote } from '../../core/quote.js';
+import {
+  type Address,
+  addressText,
+  checkClient,
+  invalid,
+  isAddress,
+  type NodeSettings,
+  nodeAt,
+} from './node-settings.js';
 
 export type { Address } from './node-settings.js';
 
@@ -62,7 +71,6 @@ export interface ClusterTarget {
 }
 
 const maxNodes = 100;
-const maxPort = 65_535;
 /** Longest that a sentinel may take to answer, in milliseconds: others are asked at the same time. */
 const sentinelTimeoutMs = 1_000;
 
@@ -71,8 +79,11 @@ export function sentinelTarget(options: SentinelOptions, replyTimeoutMs: number)
   const known = ['name', 'nodes', 'username', 'password', 'tls', 'client', 'addressMap'];
   checkShape('sentinel', options, known);
   const { name, nodes, username, password, tls, client = {}, addressMap = (address) => address } = options;
-  if (typeof name !== 'string' || name === '' || name.length > 256)
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this pattern refuses.
+  if (typeof name !== 'string' || name.length > 256 || !/^[^\u0000-\u001f\u007f-\u009f]+$/.test(name))
     throw invalid('sentinel.name must be the name of the primary, such as mymaster, 1 to 256 characters');
+  for (const [option, value] of Object.entries({ username, password }))
+    if (value !== undefined && typeof value !== 'string') throw invalid(`sentinel.${option} must be text`);
   const login = { ...(username !== undefined && { username }), ...(password !== undefined && { password }) };
   const socket = {
     connectTimeout: sentinelTimeoutMs,
@@ -114,25 +125,25 @@ function checkShape(
   if (typeof options !== 'object' || options === null)
     throw invalid(`${name} must be { nodes: [{ host, port }] }`);
   for (const key of Object.keys(options)) {
-    if (!known.includes(key)) throw invalid(`there is no option ${name}.${key}; use ${known.join(', ')}`);
+    if (!known.includes(key))
+      throw invalid(`there is no option ${quote(key)} of ${name}; use ${known.join(', ')}`);
   }
   const { nodes, client, addressMap } = options;
-  if (!Array.isArray(nodes) || nodes.length < 1 || nodes.length > maxNodes || !nodes.every(isAddress))
+  // A hole in the array is no address, and every() passes over it.
+  if (
+    !Array.isArray(nodes) ||
+    nodes.length < 1 ||
+    nodes.length > maxNodes ||
+    !Array.from<unknown>(nodes).every(isAddress)
+  )
     throw invalid(`${name}.nodes must be 1 to ${maxNodes} of { host, port }`);
-  if (client !== undefined && (typeof client !== 'object' || client === null))
-    throw invalid(`${name}.client must be an object`);
+  if (client !== undefined) checkClient(`${name}.client`, client);
   if (client?.url !== undefined || (client?.socket as { path?: unknown } | undefined)?.path !== undefined)
     throw invalid(
       `${name}.client must have neither url nor socket.path; the addresses are those of ${name}.nodes`,
     );
   if (addressMap !== undefined && typeof addressMap !== 'function')
     throw invalid(`${name}.addressMap must be a function from { host, port } to { host, port }`);
-}
-
-function isAddress(address: unknown): boolean {
-  if (typeof address !== 'object' || address === null) return false;
-  const { host, port } = address as Partial<Address>;
-  return typeof host === 'string' && host !== '' && Number.isInteger(port) && port! > 0 && port! <= maxPort;
 }
 
 function usesTls(client: RedisClientOptions): boolean {

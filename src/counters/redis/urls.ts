@@ -25,6 +25,11 @@ export function readUrl(url: string): { sentinel?: SentinelOptions; cluster?: Cl
       throw invalid('a cluster has database 0 only; leave it out of the Redis URL');
     return { cluster: { nodes, client } };
   }
+  // Behind a password with a / that is not escaped: the rest of it would be the name, and names are shown.
+  if (/[@/]/.test(path))
+    throw invalid(
+      `the name behind the hosts of the Redis URL has a / or @; write / as %2F, in a password, too`,
+    );
   if (path === '' || !isDecodable(path))
     throw invalid(`the Redis URL does not say which primary the sentinels shall name; ${advice.sentinel}`);
   // The sentinels of a URL speak TLS where the servers do.

@@ -45,6 +45,11 @@ export class MemoryLedger implements Ledger {
     this.#nowMs = nowMs;
   }
 
+  /** Loses entries, as a real ledger does whose tables are damaged or older than they were: for tests of what follows. */
+  forget(isLost: (entry: LedgerEntry) => boolean): void {
+    for (const [conversation, entry] of this.#entries) if (isLost(entry)) this.#entries.delete(conversation);
+  }
+
   async registerHistory(history: string, options: RegisterOptions = {}): Promise<number> {
     this.#check();
     const { renamedFrom } = options;

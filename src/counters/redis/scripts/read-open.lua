@@ -18,11 +18,16 @@ local function read(key, open)
   if type(word) == 'table' then word = {word.err} end
   local members = redis.pcall('ZRANGE', open, 0, ARGV[3])
   if members.err then return {word, {members.err}} end
+  if members[1] and not string.find(members[1], '^%d+$') then return {word, {members[1]}} end
   if members[1] ~= ARGV[2] then return {word, 'UNTRACKED'} end
   if not members[2] then return {word, 0} end
-  local result = {word, tonumber(string.match(members[2], '%d+'))}
+  local result = {word}
   for i = 2, #members do
-    if tonumber(string.match(members[i], '%d+$')) > now then break end
+    local first, ends = string.match(members[i], '^(%d+) %d+ (%d+)$')
+    if not first then first, ends = string.match(members[i], '^hold (%d+) %d+ (%d+)$') end
+    if not first or #first > 12 then return {word, {members[i]}} end
+    if i == 2 then result[2] = tonumber(first) end
+    if tonumber(ends) > now then break end
     result[i + 1] = members[i]
   end
   return result

@@ -11,13 +11,18 @@
 --   '<number> <packed reply>'  this take ran
 --   '<number>'                 this take did not run and never will; also how a lane begins
 --   '<number>?'                nobody knows whether this take ran; it never will again
+-- Anything else counts as no record.
 local history = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
 if history ~= ARGV[1] then return {'STALE', history} end
-local record = redis.call('GET', KEYS[1])
+local record = redis.pcall('GET', KEYS[1])
+if type(record) == 'table' and not string.find(record.err, 'WRONGTYPE', 1, true) then return record end
 local ran, mark, from
-if record then ran, mark, from = string.match(record, '^(%d+)(.?)()') end
+if type(record) == 'string' then ran, mark, from = string.match(record, '^(%d+)(.?)()') end
 if ran == ARGV[2] then
-  if mark == ' ' then return cmsgpack.unpack(string.sub(record, from)) end
+  if mark == ' ' then
+    local isPacked, reply = pcall(cmsgpack.unpack, string.sub(record, from))
+    return isPacked and reply or {'LOST'}
+  end
   -- An earlier recall was here, and its answer was lost too: it is given again.
   return {mark == '?' and 'LOST' or 'NOT_RUN'}
 end

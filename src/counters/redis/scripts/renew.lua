@@ -17,9 +17,12 @@ local function renew(open, first, last, lease)
   local lowest = redis.pcall('ZRANGE', open, 0, 1)
   -- What somebody else has written into one key must not stand in the way of other conversations.
   if lowest.err then return 0 end
+  if lowest[1] and not string.find(lowest[1], '^%d+$') then return 0 end
   if lowest[1] ~= ARGV[2] then return -1 end
   local known = redis.call('ZRANGE', open, first, first, 'BYSCORE')[1]
-  local wasOpen = known and tonumber(string.match(known, '%d+$')) > now
+  local ends = known and string.match(known, '^%d+ %d+ (%d+)$')
+  if known and not ends then return 0 end
+  local wasOpen = ends and tonumber(ends) > now
   if known then
     redis.call('ZREM', open, known)
   else

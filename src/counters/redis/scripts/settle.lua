@@ -20,11 +20,11 @@ local function remove(open, take)
     -- What somebody else has written into one key must not keep the takes of other conversations from being ended.
     if found.err then return 0 end
     member = found[1]
-    if not member then return 0 end
+    if not member or not string.find(member, '^%d+ %d+ %d+$') then return 0 end
   end
   local removed = redis.pcall('ZREM', open, member)
   if type(removed) == 'table' then return string.find(removed.err, 'WRONGTYPE', 1, true) and 0 or removed end
-  if removed == 1 and tonumber(string.match(member, '%d+$')) <= now then return 2 end
+  if removed == 1 and tonumber(string.match(member, '%d+$') or 0) <= now then return 2 end
   return removed
 end
 

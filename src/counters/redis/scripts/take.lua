@@ -20,19 +20,22 @@
 --   r == 0   nothing had to be taken: every message id has its number
 --   r == -1  missing; `time` is then this server's clock in milliseconds, otherwise 0
 --   r < -1   short; the word is -r - 2, unchanged
---   text     'UNTRACKED': tracking has not begun; anything else: not a counter word, left as it was
+--   text     'UNTRACKED': tracking has not begun; anything else: not a counter word, or not open takes, left as it was
 --   {n}      of a word with one message id: nothing had to be taken, the message id has the number n; {text}: its
 --            receipt is none
 -- and one for each claim of the words with claims: 0 fresh; n > 0 the number that the message id has; text: the receipt is none; and where r >= 0,
 -- n < 0 the number -n of a message id whose take is tracked and not open.
 -- An error reply means that nothing was taken.
 --
--- The lane's record: '<number> <packed reply>' after a take; see recall.lua for what else it may hold.
+-- The lane's record: '<number> <packed reply>' after a take; see recall.lua for what else it may hold. Whatever nobody but a
+-- stranger can have written counts as no record, and is overwritten: the lane is this process's own.
 -- A receipt: the number. Open takes: a sorted set, see track.lua.
 local history = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
 if history ~= ARGV[1] then return {'STALE', history} end
-local record = redis.call('GET', KEYS[1])
-if record and tonumber(string.match(record, '^%d+')) >= tonumber(ARGV[2]) then return {'SUPERSEDED'} end
+local record = redis.pcall('GET', KEYS[1])
+if type(record) == 'table' and not string.find(record.err, 'WRONGTYPE', 1, true) then return record end
+local ran = type(record) == 'string' and string.match(record, '^%d+')
+if ran and tonumber(ran) >= tonumber(ARGV[2]) then return {'SUPERSEDED'} end
 
 -- Locals, because the loop runs once for each conversation and a global costs a tenth of it.
 local call, pcall, type, KEYS, ARGV = redis.call, redis.pcall, type, KEYS, ARGV
@@ -83,7 +86,10 @@ if not words then
   words, unnoted = string.match(ARGV[4], '^(%d+) (%d+)$')
   words, unnoted = tonumber(words), tonumber(unnoted)
   -- The slot may have been elsewhere meanwhile, and come back with words that are old (I6).
-  local newest = tonumber(call('GET', KEYS[keys]) or 0) or 0
+  local noted = pcall('GET', KEYS[keys])
+  if type(noted) == 'table' and not string.find(noted.err, 'WRONGTYPE', 1, true) then return noted end
+  local isNote = type(noted) == 'string' and #noted <= 15 and string.find(noted, '^[1-9]%d*$')
+  local newest = isNote and tonumber(noted) or 0
   if newest > unnoted then return {'FENCED', newest} end
   if newest == unnoted then unnoted = nil end
   keys = keys - 1
@@ -94,7 +100,8 @@ local at, unclaimed, claimResults = 5, 2, nil
 -- or whose lease has ended, may have ended long ago.
 local function renew(open, number, now, expires)
   local known = call('ZRANGE', open, number, number, 'BYSCORE')[1]
-  if not known or tonumber(string.match(known, '%d+$')) <= now then return false end
+  local ends = known and string.match(known, '^%d+ %d+ (%d+)$')
+  if not ends or tonumber(ends) <= now then return false end
   call('ZREM', open, known)
   call('ZADD', open, number, string.format('%d %d %s', number, number, expires))
   return true
@@ -121,6 +128,7 @@ local function takeClaimed(word, open, count, claims, ttl, lease)
     local generation = pcall('ZRANGE', open, 0, 0)
     if generation.err then return generation.err end
     begun = generation[1] == ARGV[7]
+    if not begun and generation[1] and not string.find(generation[1], '^%d+$') then return generation[1] end
     local time = call('TIME')
     now = time[1] * 1000 + math.floor(time[2] / 1000)
     expires = string.format('%d', now + tonumber(lease))

@@ -27,6 +27,8 @@ local function track(key, open, complete)
   local generation = redis.pcall('ZRANGE', open, 0, 0)
   if generation.err then return generation.err end
   if generation[1] == ARGV[2] then return 1 end
+  -- What somebody else has put there is left as it is.
+  if generation[1] and not string.find(generation[1], '^%d+$') then return generation[1] end
   local last = tonumber(word) % UNIT
   redis.call('ZREMRANGEBYSCORE', open, 0, complete)
   -- The hold of an earlier history, too: the new one begins at the same place or before.
