@@ -1,6 +1,7 @@
 /** A private Redis or Valkey cluster on loopback, which belongs to the process that started it. */
 
 import { parseNodes, type SeenNode, type SlotRange, serves } from './cluster-nodes.js';
+import { hasCaughtUp } from './replicate.js';
 import type { RespValue } from './resp.js';
 import { type RedisServer, startRedis, type TlsSetup } from './servers.js';
 import { waitFor, waitUntil } from './wait.js';
@@ -311,12 +312,6 @@ async function firstSlotOf(primary: ClusterNode): Promise<number> {
 async function isServing(node: ClusterNode): Promise<void> {
   await waitUntil('the cluster is complete', async () =>
     String(await node.command('CLUSTER', 'INFO')).includes('cluster_state:ok'),
-  );
-}
-
-async function hasCaughtUp(replica: ClusterNode): Promise<void> {
-  await waitUntil('the replica has caught up', async () =>
-    String(await replica.command('INFO', 'replication')).includes('master_link_status:up'),
   );
 }
 

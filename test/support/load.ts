@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { TidemarkEvent } from '../../src/core/events.js';
+import type { Gap, Ledger } from '../../src/core/ledger.js';
 import { MySqlLedger } from '../../src/ledgers/mysql/mysql-ledger.js';
 import type { LoadOptions } from '../integration/load-process.js';
 import { compiledFile } from './compiled.js';
@@ -112,22 +113,27 @@ function isAlive(child: ChildProcess): boolean {
 }
 
 /** Every recorded gap of the conversations. */
-export async function gapsOf(mysql: string, conversations: ReadonlySet<string>): Promise<GapRecord[]> {
+export async function gapsOf(mysql: string, conversations: ReadonlySet<string>): Promise<Gap[]> {
   const ledger = new MySqlLedger({ url: mysql });
   try {
-    const all = { from: 1, to: 1e12 - 1, limit: 10_000 };
-    const gaps: GapRecord[] = [];
-    // Several at once, because there may be a thousand conversations.
-    const rest = [...conversations];
-    const ask = async () => {
-      for (let key = rest.pop(); key !== undefined; key = rest.pop())
-        gaps.push(...(await ledger.gaps(key, all)));
-    };
-    await Promise.all(Array.from({ length: 8 }, ask));
-    return gaps;
+    return await allGaps(ledger, conversations);
   } finally {
     await ledger.close();
   }
+}
+
+/** The same from a ledger that is open. */
+export async function allGaps(ledger: Ledger, conversations: ReadonlySet<string>): Promise<Gap[]> {
+  const all = { from: 1, to: 1e12 - 1, limit: 10_000 };
+  const gaps: Gap[] = [];
+  // Several at once, because there may be a thousand conversations.
+  const rest = [...conversations];
+  const ask = async () => {
+    for (let key = rest.pop(); key !== undefined; key = rest.pop())
+      gaps.push(...(await ledger.gaps(key, all)));
+  };
+  await Promise.all(Array.from({ length: 8 }, ask));
+  return gaps;
 }
 
 function count(words: readonly string[]): Record<string, number> {

@@ -40,8 +40,10 @@ export interface PrivateServer {
 }
 
 /** A new, empty folder. */
-export async function temporaryFolder(): Promise<{ path: string; remove(): Promise<void> }> {
-  const folder = await mkdtemp(path.join(os.tmpdir(), 'tidemark-test-'));
+export async function temporaryFolder(
+  parent = os.tmpdir(),
+): Promise<{ path: string; remove(): Promise<void> }> {
+  const folder = await mkdtemp(path.join(parent, 'tidemark-test-'));
   foldersToRemove.add(folder);
   return {
     path: folder,
@@ -65,6 +67,8 @@ export interface ServerDescription {
   /** Asked again for each port that is tried; a restart uses the same arguments. */
   readonly args: (port: number) => string[] | Promise<string[]>;
   readonly logFile: string;
+  /** Beside the environment of this process. */
+  readonly env?: Readonly<Record<string, string>>;
   /** True when the process `pid`, and not somebody else's server on that port, answers. */
   readonly isReady: (port: number, pid: number) => Promise<boolean>;
 }
@@ -97,7 +101,8 @@ export class ServerProcess {
     if (this.child !== undefined) throw new Error(`${this.description.executable} is already running`);
     const log = await open(this.description.logFile, 'w');
     const [command, ...args] = diesWithParent(this.description.executable, this.args);
-    const child = spawn(command!, args, { stdio: ['ignore', log.fd, log.fd] });
+    const env = { ...process.env, ...this.description.env };
+    const child = spawn(command!, args, { env, stdio: ['ignore', log.fd, log.fd] });
     await log.close();
     let failure: Error | undefined;
     child.once('error', (error) => {

@@ -43,6 +43,8 @@ export interface RedisServerOptions {
   readonly appendonly?: boolean;
   /** Instead of `redis-server`, or of what `TIDEMARK_REDIS_SERVER` names. */
   readonly executable?: string;
+  /** Beside the environment of this process. */
+  readonly env?: Readonly<Record<string, string>>;
   /** A file that the server reads before its arguments, and may rewrite. */
   readonly configFile?: string;
   /** Options that need a free port of their own, such as `--cluster-port`. */
@@ -79,6 +81,7 @@ export async function startRedis(options: RedisServerOptions = {}): Promise<Redi
       return redisArguments(options, dir, { ...portArguments(options, port), ...otherPorts });
     },
     logFile: path.join(dir, 'server.log'),
+    ...(options.env !== undefined && { env: options.env }),
     isReady: async (port, pid) => {
       const info = await respCommand(port, ['INFO', 'server'], resp).catch((error: unknown) => String(error));
       // A server that asks for a password is ready, too; it cannot be asked for its process id.
@@ -111,9 +114,15 @@ function portArguments(options: RedisServerOptions, port: number): Record<string
   return options.tls === undefined ? { '--port': port } : { '--port': 0, '--tls-port': port };
 }
 
+export interface MariaDbServerOptions {
+  readonly args?: readonly string[];
+  /** The folder in which it makes its own. */
+  readonly parent?: string;
+}
+
 /** Starts a MariaDB server with an empty database `tidemark`, root without a password, flushed at every commit. */
-export async function startMariaDb(options: { args?: string[] } = {}): Promise<MariaDbServer> {
-  const folder = await temporaryFolder();
+export async function startMariaDb(options: MariaDbServerOptions = {}): Promise<MariaDbServer> {
+  const folder = await temporaryFolder(options.parent);
   const dataDir = path.join(folder.path, 'data');
   await cp(await mariaDbTemplate(), dataDir, { recursive: true });
   const process = new ServerProcess({

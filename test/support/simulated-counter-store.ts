@@ -29,7 +29,7 @@ import { TidemarkError } from '../../src/errors.js';
 import type { Random } from './random.js';
 import { delayMs, type FaultRates, unavailable } from './simulated-faults.js';
 import { SimulatedCluster, type SimulatedRedis } from './simulated-redis.js';
-import type { VirtualClock } from './virtual-clock.js';
+import type { WaitingClock } from './virtual-clock.js';
 
 /** One process' connection to a simulated Redis, with faults on the way. */
 export class SimulatedCounterStore implements CounterStore {
@@ -41,14 +41,14 @@ export class SimulatedCounterStore implements CounterStore {
   readonly #cluster: SimulatedCluster | undefined;
   /** The history that this process knew last of each primary, and how it was called before, if that is certain. */
   readonly #seen = new Map<SimulatedRedis, History>();
-  readonly #clock: VirtualClock;
+  readonly #clock: WaitingClock;
   readonly #random: Random;
   readonly #rates: FaultRates;
   #closed = false;
 
   constructor(
     redis: SimulatedRedis | SimulatedCluster,
-    clock: VirtualClock,
+    clock: WaitingClock,
     random: Random,
     rates: FaultRates,
   ) {
@@ -145,7 +145,7 @@ export class SimulatedCounterStore implements CounterStore {
       const word = unpackWord(packed);
       return word === undefined ? { status: 'corrupt', found: String(packed) } : { status: 'present', word };
     });
-    const storeTimeMs = this.#clock.monotonicMs();
+    const storeTimeMs = this.#timeOf(redis);
     await this.#delay();
     return { status: 'done', results, storeTimeMs };
   }
@@ -211,7 +211,7 @@ export class SimulatedCounterStore implements CounterStore {
 
   #takeNow(redis: SimulatedRedis, epoch: Epoch, requests: readonly TakeRequest[]): TakeReply {
     const { words, claims: kept } = redis;
-    const nowMs = this.#clock.monotonicMs();
+    const nowMs = this.#timeOf(redis);
     const results = requests.map((request): TakeResult => {
       const key = wordKey(request.conversation, epoch);
       const packed = words.get(key);
@@ -231,7 +231,7 @@ export class SimulatedCounterStore implements CounterStore {
       if (known === undefined) return { status: 'taken', word };
       return { status: 'taken', word, claims: kept.keep(request, known, unpackWord(packed)!.last, nowMs) };
     });
-    return { status: 'done', results, storeTimeMs: this.#clock.monotonicMs() };
+    return { status: 'done', results, storeTimeMs: this.#timeOf(redis) };
   }
 
   #grantNow(
@@ -243,7 +243,7 @@ export class SimulatedCounterStore implements CounterStore {
     const packed = redis.words.get(key);
     const word = packed === undefined ? undefined : unpackWord(packed)!;
     const size = block.end - block.start;
-    if (mode === 'install' && this.#clock.monotonicMs() > expiresAtStoreTimeMs) return false;
+    if (mode === 'install' && this.#timeOf(redis) > expiresAtStoreTimeMs) return false;
     if (mode === 'install' && (word === undefined || word.last + word.remaining < block.start)) {
       redis.words.set(key, packWord({ last: block.start, remaining: size }));
       return true;
@@ -261,10 +261,15 @@ export class SimulatedCounterStore implements CounterStore {
   ): Promise<T | { status: 'stale'; history: string }> {
     await this.#way(0);
     if (epoch.history !== this.redis.history) return this.#stale(this.redis);
-    const reply = run(this.redis.claims, this.#clock.monotonicMs());
+    const reply = run(this.redis.claims, this.#timeOf(this.redis));
     await this.#delay();
     if (this.#random.chance(this.#rates.lostAfter)) throw unavailable('counter_unavailable');
     return reply;
+  }
+
+  /** What the server's clock says. */
+  #timeOf(redis: SimulatedRedis): number {
+    return this.#clock.monotonicMs() + redis.clockOffsetMs;
   }
 
   /** Where the slot is for this process. */

@@ -20,9 +20,11 @@ export class SimulatedLedger implements Ledger {
   readonly #random: Random;
   readonly #rates: FaultRates;
   up = true;
+  /** How wrong its clock is. */
+  clockOffsetMs = 0;
 
   constructor(clock: VirtualClock, random: Random, rates: FaultRates) {
-    this.#memory = new MemoryLedger(() => clock.monotonicMs());
+    this.#memory = new MemoryLedger(() => clock.monotonicMs() + this.clockOffsetMs);
     this.#clock = clock;
     this.#random = random;
     this.#rates = rates;
@@ -74,6 +76,11 @@ export class SimulatedLedger implements Ledger {
 
   raiseCompleteMarks(marks: readonly CompleteMark[]): Promise<void> {
     return this.#run(() => this.#memory.raiseCompleteMarks(marks));
+  }
+
+  /** Entries are gone, as after restoring a backup. */
+  lose(isLost: (entry: LedgerEntry) => boolean): void {
+    this.#memory.forget(isLost);
   }
 
   onNotice(): void {}

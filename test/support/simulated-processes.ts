@@ -10,7 +10,7 @@ import { SimulatedCounterStore } from './simulated-counter-store.js';
 import type { FaultRates } from './simulated-faults.js';
 import { SimulatedLedger } from './simulated-ledger.js';
 import { SimulatedCluster, SimulatedRedis } from './simulated-redis.js';
-import { VirtualClock } from './virtual-clock.js';
+import { ProcessClock, VirtualClock } from './virtual-clock.js';
 
 export interface Plan {
   readonly processes: number;
@@ -22,8 +22,18 @@ export interface Plan {
   /** The least time between two faults, in virtual milliseconds. */
   readonly faultSpacingMs?: number;
   readonly faults: readonly Fault[];
+  /** Exactly these instead, each so long after the one before ended. */
+  readonly schedule?: readonly TimedFault[];
+  readonly onEvent?: (event: TidemarkEvent) => void;
+  /** How long after the last call what callers left may be recorded, in virtual milliseconds; 5,000 by default. */
+  readonly settleMs?: number;
   /** Several primaries instead of one. */
   readonly cluster?: boolean;
+}
+
+export interface TimedFault {
+  readonly kind: Fault;
+  readonly afterMs: number;
 }
 
 export type Fault =
@@ -39,7 +49,11 @@ export type Fault =
   | 'drain'
   | 'moveSlot'
   | 'nodeFailOver'
-  | 'isolatedNode';
+  | 'isolatedNode'
+  | 'loseEntries'
+  | 'storeClockJump'
+  | 'ledgerClockJump'
+  | 'pause';
 
 /** One generator and the promise that rejects when its process dies. */
 export interface SimulatedProcess {
@@ -48,6 +62,7 @@ export interface SimulatedProcess {
   died: Promise<never>;
   die: () => void;
   diedAtMs: number;
+  readonly clock: ProcessClock;
 }
 
 export class SimulatedProcesses {
@@ -79,7 +94,7 @@ export class SimulatedProcesses {
     this.#running = false;
     await clock.run(breaking);
     // What callers left is recorded in the background.
-    await clock.run(clock.sleep(5_000));
+    await clock.run(clock.sleep(this.#plan.settleMs ?? 5_000));
     await clock.run(Promise.all(this.processes.map(({ generator }) => generator.close())));
   }
 
@@ -90,7 +105,8 @@ export class SimulatedProcesses {
   }
 
   #startProcess(): SimulatedProcess {
-    const { clock, random, ledger } = this;
+    const { random, ledger } = this;
+    const clock = new ProcessClock(this.clock);
     const counters = new SimulatedCounterStore(
       this.#cluster ?? this.#primary,
       clock,
@@ -103,7 +119,10 @@ export class SimulatedProcesses {
       ledger,
       timeoutMs: 30_000,
       ledgerOutage: 'refuse',
-      onEvent: (event) => this.events.push(event),
+      onEvent: (event) => {
+        this.events.push(event);
+        this.#plan.onEvent?.(event);
+      },
       reservation: { kind: 'adaptive', initial: 4, max: 32, growBelowMs: 50, shrinkAboveMs: 500 },
       ...this.#plan.options,
     });
@@ -112,11 +131,18 @@ export class SimulatedProcesses {
       die = () => reject(dead);
     });
     died.catch(() => undefined);
-    return { counters, generator, died, die, diedAtMs: Number.POSITIVE_INFINITY };
+    return { counters, generator, died, die, diedAtMs: Number.POSITIVE_INFINITY, clock };
   }
 
   async #breakThings(): Promise<void> {
-    const { faultEveryMs, faultSpacingMs = 0, faults } = this.#plan;
+    const { faultEveryMs, faultSpacingMs = 0, faults, schedule } = this.#plan;
+    for (const { kind, afterMs } of schedule ?? []) {
+      await this.clock.sleep(afterMs);
+      if (!this.#running) return;
+      if (this.random.chance(0.5)) for (const node of this.#nodes) node.replicate();
+      await this.#break(kind);
+    }
+    if (schedule !== undefined) return;
     while (this.#running && faultEveryMs > 0) {
       await this.clock.sleep(faultSpacingMs + this.random.next() * 2 * faultEveryMs);
       if (this.random.chance(0.5)) for (const node of this.#nodes) node.replicate();
@@ -141,12 +167,23 @@ export class SimulatedProcesses {
     else if (fault === 'moveSlot') this.#cluster!.move(this.#anySlot(), this.#anyNode());
     else if (fault === 'nodeFailOver') this.#cluster!.failOver(this.#anyNode());
     else if (fault === 'isolatedNode') await this.#isolateNode();
-    else {
+    else if (fault === 'loseEntries') this.ledger.lose(() => random.chance(0.7));
+    else if (fault === 'storeClockJump') for (const node of this.#nodes) node.clockOffsetMs += this.#jumpMs();
+    else if (fault === 'ledgerClockJump') this.ledger.clockOffsetMs += this.#jumpMs();
+    else if (fault === 'pause') {
+      const { clock } = this.processes[random.below(this.processes.length)]!;
+      clock.pause(random.next() * (random.chance(0.3) ? 3_000 : 200));
+    } else {
       const victim = fault === 'redisDown' ? redis : this.ledger;
       victim.up = false;
       await this.clock.sleep(random.next() * 200);
       victim.up = true;
     }
+  }
+
+  #jumpMs(): number {
+    const farMs = this.random.chance(0.5) ? 3_000 : 3_600_000;
+    return (this.random.next() * 2 - 1) * farMs;
   }
 
   get #nodes(): readonly SimulatedRedis[] {

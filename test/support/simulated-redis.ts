@@ -8,6 +8,8 @@ export class SimulatedRedis {
   history = SimulatedRedis.#nextHistory();
   renamedFrom: string | undefined;
   up = true;
+  /** How wrong its clock is. */
+  clockOffsetMs = 0;
   words = new Map<string, number>();
   claims = new KeptClaims(1_000_000);
   /** Which generation took last in each slot of a cluster. */
@@ -38,6 +40,7 @@ export class SimulatedRedis {
   /** The stale replica becomes a second primary, and this one goes on, too. */
   split(): SimulatedRedis {
     const other = new SimulatedRedis();
+    other.clockOffsetMs = this.clockOffsetMs;
     other.words = new Map(this.#replica);
     other.generations = new Map(this.#replicaGenerations);
     other.claims = this.#replicaClaims.clone();

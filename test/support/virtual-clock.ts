@@ -1,22 +1,37 @@
 import type { Clock } from '../../src/core/clock.js';
 
+interface Timer {
+  readonly at: number;
+  readonly sequence: number;
+  /** Undefined once it was cancelled. */
+  callback: (() => void) | undefined;
+}
+
+/** A clock on which one can also wait. */
+export interface WaitingClock extends Clock {
+  sleep(delayMs: number): Promise<void>;
+}
+
 /** Time that passes only when {@link run} lets it. */
-export class VirtualClock implements Clock {
+export class VirtualClock implements WaitingClock {
   #nowMs = 0;
   #sequence = 0;
-  readonly #timers: { at: number; sequence: number; callback: () => void }[] = [];
+  /** A heap: the earliest first, of those at the same time the one that was set first. */
+  readonly #timers: Timer[] = [];
+  #cancelled = 0;
 
   monotonicMs(): number {
     return this.#nowMs;
   }
 
   setTimer(delayMs: number, callback: () => void): () => void {
-    const timer = { at: this.#nowMs + delayMs, sequence: this.#sequence, callback };
+    const timer: Timer = { at: this.#nowMs + delayMs, sequence: this.#sequence, callback };
     this.#sequence += 1;
-    this.#timers.push(timer);
+    this.#push(timer);
     return () => {
-      const index = this.#timers.indexOf(timer);
-      if (index >= 0) this.#timers.splice(index, 1);
+      if (timer.callback === undefined) return;
+      timer.callback = undefined;
+      this.#cancelled += 1;
     };
   }
 
@@ -26,7 +41,7 @@ export class VirtualClock implements Clock {
 
   /** How many timers would keep a process alive. */
   get timers(): number {
-    return this.#timers.length;
+    return this.#timers.length - this.#cancelled;
   }
 
   sleep(delayMs: number): Promise<void> {
@@ -41,18 +56,93 @@ export class VirtualClock implements Clock {
     });
     observed.catch(() => undefined);
     while (true) {
-      await new Promise(setImmediate);
+      // Every promise that can go on has gone on before the next tick comes.
+      await new Promise<void>((resolve) => process.nextTick(resolve));
       if (settled) return observed;
       if (this.#nowMs > limitMs)
         throw new Error(`simulation did not end within ${limitMs} virtual milliseconds`);
-      let next = this.#timers[0];
+      const next = this.#pop();
       if (next === undefined) throw new Error('simulation is stuck: nothing will ever happen');
-      for (const timer of this.#timers) {
-        if (timer.at < next.at || (timer.at === next.at && timer.sequence < next.sequence)) next = timer;
-      }
-      this.#timers.splice(this.#timers.indexOf(next), 1);
       this.#nowMs = Math.max(this.#nowMs, next.at);
-      next.callback();
+      const { callback } = next;
+      next.callback = undefined;
+      callback?.();
     }
+  }
+
+  #push(timer: Timer): void {
+    const heap = this.#timers;
+    let index = heap.push(timer) - 1;
+    while (index > 0) {
+      const parent = (index - 1) >> 1;
+      if (!isBefore(timer, heap[parent]!)) break;
+      heap[index] = heap[parent]!;
+      index = parent;
+    }
+    heap[index] = timer;
+  }
+
+  /** The next timer that was not cancelled. */
+  #pop(): Timer | undefined {
+    for (;;) {
+      const first = this.#timers[0];
+      if (first === undefined) return undefined;
+      this.#sinkLast();
+      if (first.callback !== undefined) return first;
+      this.#cancelled -= 1;
+    }
+  }
+
+  /** The last timer of the heap goes to where the first one was, and down to its place. */
+  #sinkLast(): void {
+    const heap = this.#timers;
+    const last = heap.pop()!;
+    if (heap.length === 0) return;
+    let index = 0;
+    for (;;) {
+      let child = 2 * index + 1;
+      if (child >= heap.length) break;
+      if (child + 1 < heap.length && isBefore(heap[child + 1]!, heap[child]!)) child += 1;
+      if (!isBefore(heap[child]!, last)) break;
+      heap[index] = heap[child]!;
+      index = child;
+    }
+    heap[index] = last;
+  }
+}
+
+function isBefore(one: Timer, other: Timer): boolean {
+  return one.at < other.at || (one.at === other.at && one.sequence < other.sequence);
+}
+
+/** The virtual time of one process, which may be suspended: whatever it waits for comes when it goes on again. */
+export class ProcessClock implements WaitingClock {
+  #resumesAtMs = 0;
+
+  constructor(private readonly world: VirtualClock) {}
+
+  pause(durationMs: number): void {
+    this.#resumesAtMs = Math.max(this.#resumesAtMs, this.world.monotonicMs() + durationMs);
+  }
+
+  monotonicMs(): number {
+    return this.world.monotonicMs();
+  }
+
+  setTimer(delayMs: number, callback: () => void): () => void {
+    let cancel = this.world.setTimer(delayMs, () => {
+      const waitMs = this.#resumesAtMs - this.world.monotonicMs();
+      if (waitMs > 0) cancel = this.world.setTimer(waitMs, callback);
+      else callback();
+    });
+    return () => cancel();
+  }
+
+  defer(callback: () => void): void {
+    this.setTimer(0, callback);
+  }
+
+  sleep(delayMs: number): Promise<void> {
+    return new Promise((resolve) => this.setTimer(delayMs, resolve));
   }
 }
