@@ -1,0 +1,76 @@
+/** The shortest history that shows what is wrong: the lines of the calls, reads and gaps that have to do with it. */
+
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { HistoryFile } from './history-file.js';
+import type { Violation } from './judge.js';
+import { clientFiles, gapsFile } from './judge-folder.js';
+
+interface Line {
+  readonly at: number;
+  readonly text: string;
+}
+
+/** In order of time; gaps last. */
+export function witness(folder: string, violation: Violation): string[] {
+  const lines = clientFiles(folder).flatMap((name) => linesOf(folder, name, violation));
+  const reads = lines.filter(({ text }) => isRead(text));
+  // One reader who was told too much is enough.
+  const others = new Set(reads.slice(1));
+  const shown = lines.filter((line) => !others.has(line)).sort((one, other) => one.at - other.at);
+  return [...shown, ...gapLines(folder, violation)].map(({ text }) => text);
+}
+
+function isRead(text: string): boolean {
+  return text.split(' ')[1] === 'C';
+}
+
+function linesOf(folder: string, name: string, violation: Violation): Line[] {
+  const { conversation, first, last, messageId } = violation;
+  const isAboutReading = ['passed', 'unexplained'].includes(violation.kind);
+  // Beside a hole its neighbours show that numbers behind it were issued.
+  const margin = violation.kind === 'P4' ? 1 : 0;
+  const file = new HistoryFile(path.join(folder, name));
+  const starts = new Map<number, Line>();
+  const concerned = new Set<number>();
+  const lines: Line[] = [];
+  let toldTooMuch = false;
+  while (file.next()) {
+    const line = { at: file.at, text: `${name} ${file.line}` };
+    if (file.kind === 'S' && file.text(1) === conversation) {
+      const call = file.number(0);
+      starts.set(call, line);
+      if (messageId !== undefined && file.count > 4 && file.text(4) === messageId) concern(call);
+    } else if (file.kind === 'E' && starts.has(file.number(0))) {
+      const touches = file.number(1) <= last + margin && file.number(2) >= first - margin;
+      if (touches) concern(file.number(0));
+      if (concerned.has(file.number(0))) lines.push(line);
+      starts.delete(file.number(0));
+    } else if ('FPAD'.includes(file.kind) && concerned.has(file.number(0))) lines.push(line);
+    else if (file.kind === 'C' && isAboutReading && !toldTooMuch && file.text(0) === conversation) {
+      toldTooMuch = file.number(1) >= first;
+      if (toldTooMuch) lines.push(line);
+    }
+  }
+  file.close();
+  return lines;
+
+  function concern(call: number): void {
+    if (concerned.has(call)) return;
+    concerned.add(call);
+    lines.push(starts.get(call)!);
+  }
+}
+
+function gapLines(folder: string, { conversation, first, last }: Violation): Line[] {
+  const place = path.join(folder, gapsFile);
+  if (!existsSync(place)) return [];
+  const file = new HistoryFile(place);
+  const lines: Line[] = [];
+  while (file.next()) {
+    if (file.text(0) === conversation && file.number(1) <= last + 1 && file.number(2) >= first - 1)
+      lines.push({ at: 0, text: `${gapsFile} ${file.line}` });
+  }
+  file.close();
+  return lines;
+}
