@@ -15,6 +15,8 @@ import type { Workload } from './schedule.js';
 
 export interface ClientStores {
   readonly redis?: string;
+  /** The proxy before each server that Sentinels or a cluster name, by its port. */
+  readonly proxies?: Readonly<Record<number, number>>;
   readonly mysql?: string;
   /** Of an embedded generator, instead of both. */
   readonly folder?: string;

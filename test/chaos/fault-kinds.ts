@@ -3,7 +3,7 @@
 import type { Topology } from './schedule.js';
 
 /** Faults of one group happen one after the other; those of different groups may overlap. */
-export type FaultGroup = 'clients' | 'counters' | 'ledger';
+export type FaultGroup = 'clients' | 'operators' | 'counters' | 'ledger';
 
 export interface FaultKind {
   readonly group: FaultGroup;
@@ -38,11 +38,13 @@ const kinds = {
   'pause-client': { group: 'clients', topologies: everywhere, durationMs: [100, 2_500], endsClients: true },
   'client-clock-jump': { group: 'clients', topologies: everywhere, durationMs: [200, 2_000] },
 
+  drain: { group: 'operators', topologies: servers, durationMs: [0, 0] },
+
   'cut-counters': { group: 'counters', topologies: servers, durationMs: [0, 0] },
-  'counter-latency': { group: 'counters', topologies: standalone, durationMs: [200, 1_000] },
-  'half-open-counters': { group: 'counters', topologies: standalone, durationMs: [200, 1_800] },
-  'counter-replies-dropped': { group: 'counters', topologies: standalone, durationMs: [50, 600] },
-  'reset-after-request': { group: 'counters', topologies: standalone, durationMs: [300, 1_000] },
+  'counter-latency': { group: 'counters', topologies: servers, durationMs: [200, 1_000] },
+  'half-open-counters': { group: 'counters', topologies: servers, durationMs: [200, 1_800] },
+  'counter-replies-dropped': { group: 'counters', topologies: servers, durationMs: [50, 600] },
+  'reset-after-request': { group: 'counters', topologies: servers, durationMs: [300, 1_000] },
   'pause-counters': { group: 'counters', topologies: servers, durationMs: [50, 350] },
   flush: inPlace(),
   'delete-words': inPlace(),
@@ -57,7 +59,8 @@ const kinds = {
     movesStoreClock: true,
   },
   'kill-primary': lost(replicated, [0, 1_500]),
-  'kill-replica': { group: 'counters', topologies: replicated, durationMs: [0, 1_000] },
+  'kill-replica': { group: 'counters', topologies: servers, durationMs: [0, 1_000] },
+  'pause-replica': { group: 'counters', topologies: servers, durationMs: [100, 1_500] },
   'hang-primary': { ...lost(replicated, [1_500, 3_000]), splits: true },
   'isolate-primary': { ...lost(['sentinel'], [100, 1_000]), splits: true },
   'kill-sentinel': { ...sentinelAway(), durationMs: [0, 1_000] },
@@ -77,6 +80,7 @@ const kinds = {
     ledgerAway: true,
   },
   'ledger-disk-full': { group: 'ledger', topologies: everywhere, durationMs: [300, 2_000], ledgerAway: true },
+  'ledger-clock-jump': { group: 'ledger', topologies: servers, durationMs: [500, 2_500] },
   'lose-entries': { group: 'ledger', topologies: servers, durationMs: [0, 0], losesEntries: true },
   'roll-entries-back': { group: 'ledger', topologies: servers, durationMs: [300, 1_500], losesEntries: true },
 } satisfies Record<string, FaultKind>;

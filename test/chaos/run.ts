@@ -3,11 +3,13 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { TidemarkError } from '../../src/errors.js';
 import { Clients } from './clients.js';
 import type { FaultName } from './fault-kinds.js';
 import { faultKinds } from './fault-kinds.js';
 import type { PeerName } from './issuers/issuer.js';
 import { tableOf } from './issuers/tables.js';
+import { openForOperator } from './issuers/tidemark.js';
 import type { Verdict } from './judge/judge.js';
 import { gapsFile, judgeFolder } from './judge/judge-folder.js';
 import { type Fault, faultsOf, type Schedule } from './schedule.js';
@@ -113,14 +115,16 @@ class Run {
       ...(program !== undefined && { program }),
     });
     onStart?.(this.#clients);
-    this.#inflictions = { ...system.inflictions, ...this.#clientFaults() };
+    this.#inflictions = { ...system.inflictions, ...this.#clientFaults(), drain: () => this.#drain() };
   }
 
   async finish(): Promise<void> {
     try {
       await this.#flows('at first', repliesAtFirst);
       const endMs = performance.now() + this.schedule.lengthMs;
-      await Promise.all((['clients', 'counters', 'ledger'] as const).map((group) => this.#break(group)));
+      await Promise.all(
+        (['clients', 'operators', 'counters', 'ledger'] as const).map((group) => this.#break(group)),
+      );
       await sleep(Math.max(0, endMs - performance.now()));
       await this.#flows('in the end', repliesInTheEnd);
       this.problems.push(...(await this.#clients.finish()));
@@ -157,6 +161,18 @@ class Run {
     } catch (error) {
       if (!(error instanceof NotPossible)) throw error;
       this.notMade.push(`${fault.kind}: ${error.message}`);
+    }
+  }
+
+  /** An operator drains everything, as before a planned move, whatever else happens at this moment. */
+  async #drain(): Promise<void> {
+    const generator = openForOperator(this.system.storesFor(0), callTimeoutMs);
+    try {
+      await generator.drainAll({ timeoutMs: callTimeoutMs });
+    } catch (error) {
+      if (!(error instanceof TidemarkError && error.retryable)) throw error;
+    } finally {
+      await generator.close();
     }
   }
 

@@ -31,6 +31,8 @@ export interface Workload {
   readonly maxPauseMs: number;
   readonly leaseMs: number;
   readonly fenceCheckMs: number;
+  /** Words that nobody has used for so long are drained in the background; never where it is missing. */
+  readonly idleAfterMs?: number;
   readonly ledgerOutage: 'continue' | 'refuse';
   /** How large the first block of a conversation is. */
   readonly firstBlock: number;
@@ -78,6 +80,7 @@ export interface DrawOptions {
   readonly lengthMs?: number;
   readonly workload?: Partial<Workload>;
   readonly persistence?: Schedule['persistence'];
+  readonly loss?: Loss;
 }
 
 /** The schedule of a seed. The same seed and options, the same schedule. */
@@ -114,6 +117,7 @@ function drawWorkload(random: Random, topology: Topology, faults: readonly Fault
     maxPauseMs: 4 + random.below(12),
     leaseMs: 1_500 + random.below(1_500),
     fenceCheckMs: random.chance(0.3) ? 200 : 1_000,
+    ...(topology !== 'embedded' && random.chance(0.3) && { idleAfterMs: 1_000 }),
     // Unbacked conversations whose words are lost meanwhile are what P1 excepts.
     ledgerOutage: mayMissBoth || random.chance(0.3) ? 'refuse' : 'continue',
     firstBlock: random.chance(0.5) ? 64 : 4 + random.below(20),
@@ -124,9 +128,8 @@ function drawFaults(
   random: Random,
   topology: Topology,
   lengthMs: number,
-  { only, among = kindsOf(topology), count = 1 + random.below(5) }: DrawOptions,
+  { only, among = kindsOf(topology), count = drawCount(random), loss = drawLoss(random) }: DrawOptions,
 ): Fault[] {
-  const loss: Loss = random.chance(0.15) ? 'entries' : random.chance(0.85) ? 'words' : 'nothing';
   const allowed = among.filter((name) => mayHappen(name, loss));
   const faults: Fault[] = [];
   for (let index = 0; index < (only?.length ?? count); index += 1) {
@@ -140,6 +143,16 @@ function drawFaults(
     });
   }
   return spaced(faults.sort((one, other) => one.atMs - other.atMs));
+}
+
+/** Mostly few, so that it is seen what each of them does; now and then one upon the other. */
+function drawCount(random: Random): number {
+  return random.chance(0.25) ? 6 + random.below(10) : 1 + random.below(5);
+}
+
+function drawLoss(random: Random): Loss {
+  if (random.chance(0.15)) return 'entries';
+  return random.chance(0.85) ? 'words' : 'nothing';
 }
 
 function mayHappen(name: FaultName, loss: Loss): boolean {

@@ -56,6 +56,7 @@ async function soak({ seed, minutes, everyS, json }: SoakOptions): Promise<boole
   const lengthMs = minutes * 60_000;
   const schedule = drawSchedule(seed, 'standalone', {
     among: kindsOf('standalone').filter(mayHappen),
+    loss: 'words',
     count: Math.ceil((minutes * 60) / everyS),
     lengthMs,
     workload,

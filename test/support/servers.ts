@@ -118,6 +118,8 @@ export interface MariaDbServerOptions {
   readonly args?: readonly string[];
   /** The folder in which it makes its own. */
   readonly parent?: string;
+  /** Beside the environment of this process. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** Starts a MariaDB server with an empty database `tidemark`, root without a password, flushed at every commit. */
@@ -144,6 +146,7 @@ export async function startMariaDb(options: MariaDbServerOptions = {}): Promise<
       ...(options.args ?? []),
     ],
     logFile: path.join(folder.path, 'server.log'),
+    ...(options.env !== undefined && { env: options.env }),
     isReady: async (port) => {
       const [row] = await query(port, 'SELECT @@datadir AS dataDir');
       return row?.['dataDir'] === `${dataDir}/`;

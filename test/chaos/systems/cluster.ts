@@ -5,8 +5,9 @@ import { type ClusterNode, type PrivateCluster, startCluster } from '../../suppo
 import { hasCaughtUp } from '../../support/replicate.js';
 import type { Fault } from '../schedule.js';
 import type { RunLedger } from './ledger-server.js';
+import { ServerProxies } from './network.js';
 import { cutClients, dataFaults } from './redis-data.js';
-import { picked, restart } from './sentinel.js';
+import { pause, picked, restart } from './sentinel.js';
 import { type Inflictions, NotPossible, type System } from './system.js';
 
 const slotCount = 16_384;
@@ -19,10 +20,12 @@ export class ClusterSystem implements System {
   private constructor(
     private readonly ledger: RunLedger,
     private readonly cluster: PrivateCluster,
+    private readonly proxies: ServerProxies,
     private readonly conversations: readonly string[],
   ) {
     this.inflictions = {
       ...ledger.inflictions,
+      ...proxies.inflictions,
       ...dataFaults((pick) => this.primary(pick)),
       'cut-counters': async ({ pick }) => cutClients(await this.primary(pick)),
       'kill-primary': (fault) => this.killPrimary(fault),
@@ -30,24 +33,28 @@ export class ClusterSystem implements System {
       'hang-primary': (fault) => this.hangPrimary(fault),
       'kill-replica': async (fault) =>
         restart(await cluster.replicasOf(await this.primaryWithReplica(fault)), fault),
+      'pause-replica': async (fault) =>
+        pause(await cluster.replicasOf(await this.primaryWithReplica(fault)), fault),
       'move-slots': (fault) => this.moveSlots(fault),
     };
   }
 
   static async start(ledger: RunLedger, conversations: readonly string[]): Promise<ClusterSystem> {
-    return new ClusterSystem(ledger, await startCluster(), conversations);
+    const cluster = await startCluster();
+    return new ClusterSystem(ledger, cluster, await ServerProxies.before(cluster.nodes), conversations);
   }
 
   storesFor() {
-    return { redis: this.cluster.url, mysql: this.ledger.proxiedUrl };
+    return { redis: this.cluster.url, proxies: this.proxies.ports, mysql: this.ledger.proxiedUrl };
   }
 
   gaps(conversations: ReadonlySet<string>) {
     return this.ledger.gaps(conversations);
   }
 
-  stop(): Promise<void> {
-    return this.cluster.stop();
+  async stop(): Promise<void> {
+    await this.proxies.stop();
+    await this.cluster.stop();
   }
 
   private primary(pick: number): Promise<ClusterNode> {

@@ -11,19 +11,28 @@ import { type MariaDbServer, startMariaDb } from '../../support/servers.js';
 import { waitUntil } from '../../support/wait.js';
 import { networkFaults } from './network.js';
 import { type Inflictions, NotPossible } from './system.js';
+import { jump, TurnedClock } from './turned-clock.js';
 
 const diskMegabytes = 320;
+/** No days: the server's own waits go by this clock, too. */
+const jumpsSeconds = [-30, -2, 2, 30];
 
 export class LedgerServer {
   private constructor(
     private readonly server: MariaDbServer,
     private readonly disk: SmallDisk | undefined,
+    private readonly clock: TurnedClock | undefined,
   ) {}
 
   /** The folder gets the files of the server, where possible on a small disk that can be filled. */
   static async start(folder: string): Promise<LedgerServer> {
     const disk = await SmallDisk.mount(path.join(folder, 'disk'), diskMegabytes);
-    return new LedgerServer(await startMariaDb(disk === undefined ? {} : { parent: disk.path }), disk);
+    const clock = await TurnedClock.make(folder);
+    const server = await startMariaDb({
+      ...(disk !== undefined && { parent: disk.path }),
+      ...(clock !== undefined && { env: clock.env }),
+    });
+    return new LedgerServer(server, disk, clock);
   }
 
   /** Entries are lost in the table that is named. */
@@ -33,6 +42,7 @@ export class LedgerServer {
       await startProxy(this.server.port),
       await this.server.createDatabase(),
       this.disk,
+      this.clock,
       table,
     );
   }
@@ -52,6 +62,7 @@ export class RunLedger {
     private readonly proxy: TcpProxy,
     private readonly url: string,
     private readonly disk: SmallDisk | undefined,
+    private readonly clock: TurnedClock | undefined,
     private readonly table = 'tidemark_ledger',
   ) {
     const network = networkFaults(() => [this.proxy]);
@@ -64,6 +75,7 @@ export class RunLedger {
       'kill-ledger': ({ durationMs }) => this.restart(durationMs),
       'pause-ledger': ({ durationMs }) => this.pause(durationMs),
       'ledger-disk-full': ({ durationMs }) => this.fillDisk(durationMs),
+      'ledger-clock-jump': (fault) => jump(this.clock, jumpsSeconds, fault),
       'lose-entries': ({ pick }) => this.loseEntries(pick),
       'roll-entries-back': ({ durationMs }) => this.rollBack(durationMs),
     };

@@ -1,12 +1,44 @@
 /** What proxies do to the way between clients and a store. */
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { TcpProxy } from '../../support/proxy.js';
+import { startProxy, type TcpProxy } from '../../support/proxy.js';
 import type { Fault } from '../schedule.js';
-import type { Infliction } from './system.js';
+import type { Infliction, Inflictions } from './system.js';
 
 /** How long a reply may keep a fault waiting that wants to lose it. */
 const noReplyMs = 500;
+
+/** Proxies before the servers that Sentinels or a cluster name, for all clients. */
+export class ServerProxies {
+  private constructor(private readonly proxies: ReadonlyMap<number, TcpProxy>) {}
+
+  static async before(servers: readonly { readonly port: number }[]): Promise<ServerProxies> {
+    const started = servers.map(async ({ port }) => [port, await startProxy(port)] as const);
+    return new ServerProxies(new Map(await Promise.all(started)));
+  }
+
+  /** The port of each proxy by that of its server. */
+  get ports(): Record<number, number> {
+    return Object.fromEntries([...this.proxies].map(([port, proxy]) => [port, proxy.port]));
+  }
+
+  /** Those of the counters, but for the cut: that one the servers can make themselves. */
+  get inflictions(): Inflictions {
+    const { latency, halfOpen, repliesDropped, resetAfterRequest } = networkFaults(() => [
+      ...this.proxies.values(),
+    ]);
+    return {
+      'counter-latency': latency,
+      'half-open-counters': halfOpen,
+      'counter-replies-dropped': repliesDropped,
+      'reset-after-request': resetAfterRequest,
+    };
+  }
+
+  async stop(): Promise<void> {
+    for (const proxy of this.proxies.values()) await proxy.stop();
+  }
+}
 
 export interface NetworkFaults {
   readonly cut: Infliction;

@@ -5,6 +5,7 @@ import { type PrivateSentinels, startSentinels } from '../../support/sentinels.j
 import type { RedisServer } from '../../support/servers.js';
 import type { Fault } from '../schedule.js';
 import type { RunLedger } from './ledger-server.js';
+import { ServerProxies } from './network.js';
 import { cutClients, dataFaults } from './redis-data.js';
 import type { Inflictions, System } from './system.js';
 
@@ -14,10 +15,12 @@ export class SentinelSystem implements System {
   private constructor(
     private readonly ledger: RunLedger,
     private readonly sentinels: PrivateSentinels,
+    private readonly proxies: ServerProxies,
   ) {
     const { servers } = sentinels;
     this.inflictions = {
       ...ledger.inflictions,
+      ...proxies.inflictions,
       ...dataFaults(() => sentinels.primary()),
       'cut-counters': async () => cutClients(await sentinels.primary()),
       'kill-primary': (fault) => this.killPrimary(fault),
@@ -31,30 +34,34 @@ export class SentinelSystem implements System {
           fault,
         );
       },
-      'kill-sentinel': (fault) => restart(sentinels.sentinels, fault),
-      'pause-sentinel': async ({ pick, durationMs }) => {
-        const sentinel = picked(sentinels.sentinels, pick);
-        sentinel.pause();
-        await sleep(durationMs);
-        sentinel.resume();
+      'pause-replica': async (fault) => {
+        const primary = await sentinels.primary();
+        await pause(
+          servers.filter((server) => server !== primary),
+          fault,
+        );
       },
+      'kill-sentinel': (fault) => restart(sentinels.sentinels, fault),
+      'pause-sentinel': (fault) => pause(sentinels.sentinels, fault),
     };
   }
 
   static async start(ledger: RunLedger): Promise<SentinelSystem> {
-    return new SentinelSystem(ledger, await startSentinels());
+    const sentinels = await startSentinels();
+    return new SentinelSystem(ledger, sentinels, await ServerProxies.before(sentinels.servers));
   }
 
   storesFor() {
-    return { redis: this.sentinels.url, mysql: this.ledger.proxiedUrl };
+    return { redis: this.sentinels.url, proxies: this.proxies.ports, mysql: this.ledger.proxiedUrl };
   }
 
   gaps(conversations: ReadonlySet<string>) {
     return this.ledger.gaps(conversations);
   }
 
-  stop(): Promise<void> {
-    return this.sentinels.stop();
+  async stop(): Promise<void> {
+    await this.proxies.stop();
+    await this.sentinels.stop();
   }
 
   private async killPrimary({ durationMs }: Fault): Promise<void> {
@@ -101,6 +108,14 @@ export async function restart(servers: readonly RedisServer[], { pick, durationM
   await server.kill();
   await sleep(durationMs);
   await server.start();
+}
+
+/** Suspends one for a while. */
+export async function pause(servers: readonly RedisServer[], { pick, durationMs }: Fault): Promise<void> {
+  const server = picked(servers, pick);
+  server.pause();
+  await sleep(durationMs);
+  server.resume();
 }
 
 export function picked<T>(all: readonly T[], pick: number): T {

@@ -10,8 +10,9 @@ import type { Fault, Schedule } from '../schedule.js';
 import type { RunLedger } from './ledger-server.js';
 import { networkFaults } from './network.js';
 import { dataFaults } from './redis-data.js';
-import { type Inflictions, NotPossible, type System } from './system.js';
-import { TurnedClock } from './turned-clock.js';
+import { pause, restart } from './sentinel.js';
+import type { Inflictions, System } from './system.js';
+import { jump, TurnedClock } from './turned-clock.js';
 
 const appendOnlyFolder = 'appendonlydir';
 const snapshotFile = 'dump.rdb';
@@ -37,12 +38,14 @@ export class StandaloneSystem implements System {
       'half-open-counters': network.halfOpen,
       'counter-replies-dropped': network.repliesDropped,
       'reset-after-request': network.resetAfterRequest,
+      'kill-replica': (fault) => restart([this.replica], fault),
+      'pause-replica': (fault) => pause([this.replica], fault),
       'restart-counters': (fault) => this.restart(fault),
       'restore-old-counters': (fault) => this.restoreOld(fault),
       'promote-lagging-replica': (fault) => this.promoteLagging(fault),
       'switch-over': (fault) => this.switchOver(fault),
       'split-brain': (fault) => this.splitBrain(fault),
-      'counter-clock-jump': (fault) => this.jump(fault),
+      'counter-clock-jump': (fault) => jump(this.clock, jumpsSeconds, fault),
     };
   }
 
@@ -137,14 +140,6 @@ export class StandaloneSystem implements System {
     [this.primary, this.replica] = [this.replica, this.primary];
     await before();
     await replicate(this.replica, this.primary);
-  }
-
-  /** Redis' clock is wrong for a while, by some seconds or a day, forward or back. */
-  private async jump({ durationMs, pick }: Fault): Promise<void> {
-    if (this.clock === undefined) throw new NotPossible('there is no C compiler');
-    await this.clock.turn(jumpsSeconds[Math.floor(pick * jumpsSeconds.length)]!);
-    await sleep(durationMs);
-    await this.clock.turn(0);
   }
 
   private fileOf(name: string): string {

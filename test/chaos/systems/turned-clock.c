@@ -1,5 +1,5 @@
 /*
- * Preloaded into a Redis server: its wall clock is wrong by so many seconds as the file TURNED_CLOCK_FILE says. The clock that
+ * Preloaded into a server: its wall clock is wrong by so many seconds as the file TURNED_CLOCK_FILE says. The clock that
  * only measures time stays right, as it does when somebody turns a machine's clock.
  *
  * libfaketime would do the same, but its start and that of jemalloc, which Redis is built with, wait for each other.

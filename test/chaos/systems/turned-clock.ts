@@ -1,10 +1,13 @@
-/** Redis servers whose wall clock can be turned. */
+/** Servers whose wall clock can be turned. */
 
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, renameSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { repositoryRoot } from '../../support/compiled.js';
+import type { Fault } from '../schedule.js';
+import { NotPossible } from './system.js';
 
 const source = path.join(repositoryRoot, 'test/chaos/systems/turned-clock.c');
 
@@ -35,6 +38,18 @@ export class TurnedClock {
     // In place, because the servers have mapped the file.
     await writeFile(this.file, offset, { flag: existsSync(this.file) ? 'r+' : 'w' });
   }
+}
+
+/** The clock is wrong for a while, by one of these. */
+export async function jump(
+  clock: TurnedClock | undefined,
+  jumpsSeconds: readonly number[],
+  { durationMs, pick }: Fault,
+): Promise<void> {
+  if (clock === undefined) throw new NotPossible('there is no C compiler');
+  await clock.turn(jumpsSeconds[Math.floor(pick * jumpsSeconds.length)]!);
+  await sleep(durationMs);
+  await clock.turn(0);
 }
 
 function compile(): string | undefined {
