@@ -25,9 +25,8 @@ export function endAtSignals(): void {
 export function runProgram(name: string, program: () => Promise<boolean>): void {
   endAtSignals();
   program()
-    .then((isWell) => {
-      process.exitCode = isWell ? 0 : 1;
-    })
+    // Not left to the runtime: it may wait for ever for a socket that was reset while it was being shut down.
+    .then((isWell) => process.exit(isWell ? 0 : 1))
     .catch((error: unknown) => {
       process.stderr.write(`${name}: ${(error as Error).stack}\n`);
       process.exit(1);

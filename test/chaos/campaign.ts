@@ -93,7 +93,7 @@ export class Campaign {
   /** False when the run broke off, which is a fault of this program or of a server. */
   async #try(schedule: Schedule, ledgerServer: LedgerServer | undefined, place: string): Promise<boolean> {
     const { topology, seed } = schedule;
-    const command = `npm run chaos -- --topology ${topology} --seed ${seed} --runs 1`;
+    const command = this.#commandFor(schedule);
     const folder = path.join(place, `${topology}-${seed}`);
     const { program } = this;
     try {
@@ -111,6 +111,15 @@ export class Campaign {
     } finally {
       await rm(folder, { recursive: true, force: true });
     }
+  }
+
+  /** Draws the same schedule again. */
+  #commandFor({ topology, seed }: Schedule): string {
+    const { fault, without } = this.options;
+    const parts = [`npm run chaos -- --topology ${topology} --seed ${seed} --runs 1`];
+    if (fault !== undefined) parts.push(`--fault ${fault.join(' ')}`);
+    if (without !== undefined) parts.push(`--without ${without}`);
+    return parts.join(' ');
   }
 
   async #keep(histories: string, { topology, seed }: Schedule): Promise<string> {
