@@ -125,7 +125,7 @@ export class Tracking {
       // The word was read before: where the ledger has no mark, no number up to it is of a tracked take.
       const [mark] = await this.#ledger.completeMarks([conversation]);
       if (mark === undefined) return open.word.last;
-      await this.#beginOne(epoch, conversation);
+      await this.#beginIn(epoch, [conversation]);
       return undefined;
     });
   }
@@ -215,7 +215,8 @@ export class Tracking {
       const renewed = await this.#open.renew(epoch, take);
       if (renewed !== undefined) return renewed;
       // Without a word nobody passes the ledger's mark, and the hold that tracking will begin with is longer than this lease.
-      return (await this.#beginOne(epoch, conversation)) === 'missing' ? 'reopened' : undefined;
+      const [begun] = (await this.#beginIn(epoch, [conversation])) ?? [];
+      return begun === 'missing' ? 'reopened' : undefined;
     });
     if (result === 'open') return 'open';
     const end = await this.#recordedEnd(conversation, { first, last });
@@ -224,13 +225,6 @@ export class Tracking {
     // The hold of this history covers it, or the record of it came back, but it had ended before.
     await this.#settles.settle({ conversation, first }, isOver);
     return end;
-  }
-
-  /** @throws TidemarkError `fenced` */
-  async #beginOne(epoch: Epoch, conversation: string): Promise<Begun | undefined> {
-    const [begun] = (await this.#beginIn(epoch, [conversation])) ?? [];
-    if (begun === 'fenced') throw fenced(conversation, epoch);
-    return begun;
   }
 
   /** How a take has ended that was not settled: the record of it was made before it was removed (I12). */
