@@ -26,6 +26,7 @@ interface Share {
   readonly runs: number;
   readonly seconds: number;
   readonly family?: string | undefined;
+  readonly without?: string | undefined;
   readonly enough?: number;
 }
 
@@ -80,7 +81,7 @@ async function main({
       seconds: limitS,
       family: options.family ?? protection?.simulatedFamily,
       // Of a protection that is switched off one is enough.
-      ...(protection !== undefined && { enough: 1 }),
+      ...(protection !== undefined && { without, enough: 1 }),
     }),
   );
   const total = emptyTally();

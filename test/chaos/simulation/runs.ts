@@ -27,6 +27,8 @@ export interface RunsOptions {
   readonly runs: number;
   /** Plans of this family only. */
   readonly family?: string | undefined;
+  /** The protection that is switched off in this tree. */
+  readonly without?: string | undefined;
   /** Ends when so many runs are found guilty; three by default. */
   readonly enough?: number;
   /** No run begins after this, by `performance.now()`. */
@@ -46,15 +48,17 @@ export async function simulateMany(options: RunsOptions): Promise<Tally> {
   Error.stackTraceLimit = 0;
   const tally = emptyTally();
   for (let run = 0; run < options.runs && performance.now() < options.endMs; run += 1) {
-    await simulateOne(options.firstSeed + run * options.step, options.family, tally);
+    await simulateOne(options.firstSeed + run * options.step, options, tally);
     if (tally.accusations.length >= (options.enough ?? enoughAccusations)) break;
   }
   return tally;
 }
 
-async function simulateOne(seed: number, family: string | undefined, tally: Tally): Promise<void> {
+async function simulateOne(seed: number, { family, without }: RunsOptions, tally: Tally): Promise<void> {
   const plan = drawPlan(seed, family);
-  const command = `npm run simulate -- --seed ${seed} --runs 1${family === undefined ? '' : ` --family "${family}"`}`;
+  const switchedOff = without === undefined ? '' : ` --without ${without}`;
+  const drawn = family === undefined ? '' : ` --family "${family}"`;
+  const command = `npm run simulate -- --seed ${seed} --runs 1${switchedOff}${drawn}`;
   tally.runs += 1;
   try {
     const { verdict, events, gaps, faults } = await simulate(seed, plan);
