@@ -117,7 +117,7 @@ export class Tracking {
       const [open] = (await this.#open.read(epoch, [conversation])) ?? [];
       if (open === undefined) return undefined;
       if (open.status === 'corrupt') throw corruptWord(conversation, open.found);
-      if (open.status === 'missing') return this.#completeInLedger(conversation);
+      if (open.status === 'missing') return this.#completeInLedger(epoch, conversation);
       if (open.status === 'tracked') {
         this.#marks.saw(conversation, completeIn(open));
         return completeIn(open);
@@ -238,11 +238,14 @@ export class Tracking {
   }
 
   /** The word is lost: what it had issued above the mark may be open. Without a mark everything issued counts as settled. */
-  async #completeInLedger(conversation: string): Promise<number> {
+  async #completeInLedger(epoch: Epoch, conversation: string): Promise<number | undefined> {
     // In this order: the floor that was read is of the time before the first tracked take, if there is no mark later.
     const [entry] = await this.#ledger.load([conversation]);
     const [mark] = await this.#ledger.completeMarks([conversation]);
-    return mark ?? entry?.floor ?? 0;
+    if (mark !== undefined) return mark;
+    // A word that came meanwhile may issue numbers below the floor: whoever raised that may not have seen the word either.
+    const [again] = (await this.#open.read(epoch, [conversation])) ?? [];
+    return again?.status === 'missing' ? (entry?.floor ?? 0) : undefined;
   }
 }
 

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { groupChat } from '../../src/core/conversation.js';
 import { TrackedTake } from '../../src/core/tracked-take.js';
 import { TidemarkError } from '../../src/errors.js';
@@ -267,6 +267,24 @@ describe('I11: a new history', () => {
     counters.redis = old;
     const error = await run(failure(sequences.take(g1, 1, { timeoutMs: 500 })));
     expect([error.code, error.conversation]).toEqual(['fenced', 'group:g1']);
+    await run(sequences.close());
+  });
+
+  it('a reader who found no word does not believe a floor that lies above the word that came meanwhile', async () => {
+    const { run, clock, counters, ledger, sequences, complete } = tracked();
+    await run(sequences.next(g1));
+    // Another process saw no word, and takes over, though there is one by now.
+    await run(clock.sleep(2_000));
+    const policy = { kind: 'fixed', size: 10 } as const;
+    const request = { conversation: g1.key, generation: 1, saw: undefined, need: 1, policy };
+    const [taken] = await run(ledger.reserve([request]));
+    expect(taken).toMatchObject({ status: 'reserved', kind: 'takeover' });
+    vi.spyOn(counters, 'readOpen').mockResolvedValueOnce({
+      status: 'done',
+      results: [{ status: 'missing' }],
+    });
+    expect(await complete()).toBe(1);
+    expect((await run(sequences.take(g1))).first).toBe(2);
     await run(sequences.close());
   });
 

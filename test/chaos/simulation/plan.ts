@@ -89,7 +89,7 @@ export function drawPlan(seed: number, only?: string): DrawnPlan {
   const family = only === undefined ? drawn : families.find(({ name }) => name === only)!;
   const leaseMs = 1_000;
   const count = family.faults.length === 0 ? 0 : 1 + random.below(5);
-  return {
+  const plan = {
     family: family.name,
     processes: 2 + random.below(2),
     conversations: 1 + random.below(family.cluster ? 6 : 3),
@@ -101,7 +101,6 @@ export function drawPlan(seed: number, only?: string): DrawnPlan {
       kind: family.faults[random.below(family.faults.length)]!,
       afterMs: (family.spacingMs ?? 0) + random.next() * (random.chance(0.2) ? 400 : 60),
     })),
-    settleMs: 2_500,
     options: {
       ledgerOutage: family.ledgerOutage ?? 'refuse',
       fenceCheckMs: random.chance(0.3) ? 100 : 1_000,
@@ -126,7 +125,9 @@ export function drawPlan(seed: number, only?: string): DrawnPlan {
       },
     },
     excuses: { order: false, silentReceipts: false, reading: false, ...family.excuses },
-  };
+  } as const;
+  // A take may be on its way so long, there and back, after its caller gave up; then its lease has to end.
+  return { ...plan, settleMs: 2_500 + 2 * (plan.rates.slowMs ?? 0) };
 }
 
 function drawRates(random: Random, family: Family): FaultRates {
