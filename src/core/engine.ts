@@ -134,6 +134,7 @@ export class Engine {
           else this.#gapRecorder.left(state, range, 'abandoned', epoch);
         },
         onUnclaimed: (state, range, epoch) => this.#gapRecorder.left(state, range, 'unclaimed', epoch),
+        onAnswered: (slot, epoch) => this.receipts.answered(slot, epoch),
       },
     });
     this.#calls = new EpochCalls({ ...parts, epochs: this.#epochs });

@@ -52,6 +52,11 @@ export class EpochCalls {
     return undefined;
   }
 
+  /** I6: the ledger has the conversation in a newer generation. */
+  fenced(conversation: string, epoch: Epoch, newerGeneration: number): void {
+    this.#epochs.fenced(this.#counters.slotOf(conversation), epoch, newerGeneration, conversation);
+  }
+
   /** The error of a call that reached its deadline. */
   timeoutError(timeoutMs?: number): TidemarkError {
     const trouble = this.#epochs.trouble() ?? this.#trouble;

@@ -71,9 +71,14 @@ export class OpenTakes {
     if (untrackedSoFar.length > 0) await this.#ledger.raiseCompleteMarks(untrackedSoFar);
     // Read after the mark was made: a newer history that is not there yet will find the mark, and hold what is above it.
     const entries = await this.#ledger.load(present);
-    const fenced = new Set(
-      present.filter((_, index) => (entries[index]?.generation ?? 0) > epoch.generation),
-    );
+    const fenced = new Set<string>();
+    for (const [index, conversation] of present.entries()) {
+      const { generation = 0 } = entries[index] ?? {};
+      if (generation <= epoch.generation) continue;
+      fenced.add(conversation);
+      // A slot of a cluster may have come back to this primary: then it goes on in a newer generation.
+      this.#calls.fenced(conversation, epoch, generation);
+    }
     const allowed = requests.filter(({ conversation }) => !fenced.has(conversation));
     if (allowed.length > 0) {
       const begun = await this.#counters.track(epoch, allowed, this.#leaseMs);

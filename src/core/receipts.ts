@@ -86,6 +86,15 @@ export class Receipts {
     void this.#restoreAll(slot, epoch);
   }
 
+  /**
+   * A take was answered in an epoch. If the slot has another history by now, what was remembered of it came too late for
+   * {@link restore}, and may be missing there.
+   */
+  answered(slot: number, { history }: Epoch): void {
+    const now = this.#epochs.get(slot);
+    if (now !== undefined && now.history !== history) void this.#restoreAll(slot, now);
+  }
+
   /** Puts nothing back any more. */
   close(): void {
     this.#closed = true;

@@ -31,6 +31,8 @@ export interface TakeFindings {
   onAbandoned(state: ConversationState, range: SequenceRange, epoch: Epoch, tracked: boolean): void;
   /** The same with a message id: whoever sends the message again will have the number. */
   onUnclaimed(state: ConversationState, range: SequenceRange, epoch: Epoch): void;
+  /** What came of a take has been told to its calls. */
+  onAnswered(slot: number, epoch: Epoch): void;
 }
 
 /** What was seen in the counter store. */
@@ -173,6 +175,7 @@ export class Takes {
         for (let index = 0; index < states.length; index += 1) {
           this.#handle(epoch, states[index]!, requests[index]!, reply.results[index]!, reply.storeTimeMs);
         }
+        this.#findings.onAnswered(states[0]!.slot, epoch);
       } else {
         for (const state of states) state.endTake();
         const { slot } = states[0]!;

@@ -117,7 +117,7 @@ export class Tracking {
       const [open] = (await this.#open.read(epoch, [conversation])) ?? [];
       if (open === undefined) return undefined;
       if (open.status === 'corrupt') throw corruptWord(conversation, open.found);
-      if (open.status === 'missing') return this.#completeInLedger(conversation);
+      if (open.status === 'missing') return this.#completeInLedger(epoch, conversation);
       if (open.status === 'tracked') {
         this.#marks.saw(conversation, completeIn(open));
         return completeIn(open);
@@ -125,7 +125,7 @@ export class Tracking {
       // The word was read before: where the ledger has no mark, no number up to it is of a tracked take.
       const [mark] = await this.#ledger.completeMarks([conversation]);
       if (mark === undefined) return open.word.last;
-      await this.#beginOne(epoch, conversation);
+      await this.#beginIn(epoch, [conversation]);
       return undefined;
     });
   }
@@ -215,7 +215,8 @@ export class Tracking {
       const renewed = await this.#open.renew(epoch, take);
       if (renewed !== undefined) return renewed;
       // Without a word nobody passes the ledger's mark, and the hold that tracking will begin with is longer than this lease.
-      return (await this.#beginOne(epoch, conversation)) === 'missing' ? 'reopened' : undefined;
+      const [begun] = (await this.#beginIn(epoch, [conversation])) ?? [];
+      return begun === 'missing' ? 'reopened' : undefined;
     });
     if (result === 'open') return 'open';
     const end = await this.#recordedEnd(conversation, { first, last });
@@ -224,13 +225,6 @@ export class Tracking {
     // The hold of this history covers it, or the record of it came back, but it had ended before.
     await this.#settles.settle({ conversation, first }, isOver);
     return end;
-  }
-
-  /** @throws TidemarkError `fenced` */
-  async #beginOne(epoch: Epoch, conversation: string): Promise<Begun | undefined> {
-    const [begun] = (await this.#beginIn(epoch, [conversation])) ?? [];
-    if (begun === 'fenced') throw fenced(conversation, epoch);
-    return begun;
   }
 
   /** How a take has ended that was not settled: the record of it was made before it was removed (I12). */
@@ -244,11 +238,14 @@ export class Tracking {
   }
 
   /** The word is lost: what it had issued above the mark may be open. Without a mark everything issued counts as settled. */
-  async #completeInLedger(conversation: string): Promise<number> {
+  async #completeInLedger(epoch: Epoch, conversation: string): Promise<number | undefined> {
     // In this order: the floor that was read is of the time before the first tracked take, if there is no mark later.
     const [entry] = await this.#ledger.load([conversation]);
     const [mark] = await this.#ledger.completeMarks([conversation]);
-    return mark ?? entry?.floor ?? 0;
+    if (mark !== undefined) return mark;
+    // A word that came meanwhile may issue numbers below the floor: whoever raised that may not have seen the word either.
+    const [again] = (await this.#open.read(epoch, [conversation])) ?? [];
+    return again?.status === 'missing' ? (entry?.floor ?? 0) : undefined;
   }
 }
 

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { Command, Option } from 'commander';
 import { anySeed, integer, runProgram } from './arguments.js';
 import { protectionCalled, protections, withoutProtection } from './protections.js';
+import { familyNames } from './simulation/plan.js';
 import { emptyTally, simulateMany, type Tally } from './simulation/runs.js';
 
 interface SimulateOptions {
@@ -13,6 +14,7 @@ interface SimulateOptions {
   readonly runs?: number;
   readonly seconds?: number;
   readonly jobs: number;
+  readonly family?: string;
   readonly without?: string;
   readonly json?: boolean;
 }
@@ -23,6 +25,9 @@ interface Share {
   readonly step: number;
   readonly runs: number;
   readonly seconds: number;
+  readonly family?: string | undefined;
+  readonly without?: string | undefined;
+  readonly enough?: number;
 }
 
 const thisFile = fileURLToPath(import.meta.url);
@@ -36,6 +41,7 @@ const program = new Command('simulate')
   .option('--runs <N>', 'how many runs', integer(1, 1_000_000_000))
   .option('--seconds <T>', 'how long; 10 without --runs', integer(1, 1_000_000))
   .option('--jobs <J>', 'processes', integer(1, 64), 2)
+  .addOption(new Option('--family <name>', 'only runs with these faults').choices(familyNames))
   .addOption(
     new Option(
       '--without <protection>',
@@ -49,7 +55,15 @@ const share = process.env['TIDEMARK_SIMULATION_SHARE'];
 if (share === undefined) runProgram('simulate', () => main(program.opts<SimulateOptions>()));
 else await work(JSON.parse(share) as Share);
 
-async function main({ seed, runs, seconds, jobs, without, json }: SimulateOptions): Promise<boolean> {
+async function main({
+  seed,
+  runs,
+  seconds,
+  jobs,
+  without,
+  json,
+  ...options
+}: SimulateOptions): Promise<boolean> {
   const protection = without === undefined ? undefined : protectionCalled(without);
   const wanted = runs ?? protection?.simulatedRuns;
   const limitS = seconds ?? (wanted === undefined ? 10 : Number.MAX_SAFE_INTEGER);
@@ -65,6 +79,9 @@ async function main({ seed, runs, seconds, jobs, without, json }: SimulateOption
       step: jobs,
       runs: Math.ceil(((wanted ?? Number.MAX_SAFE_INTEGER) - index) / jobs),
       seconds: limitS,
+      family: options.family ?? protection?.simulatedFamily,
+      // Of a protection that is switched off one is enough.
+      ...(protection !== undefined && { without, enough: 1 }),
     }),
   );
   const total = emptyTally();
@@ -99,9 +116,8 @@ function startShare(file: string, share: Share): Promise<Tally> {
   });
 }
 
-async function work({ firstSeed, step, runs, seconds }: Share): Promise<void> {
-  const endMs = performance.now() + seconds * 1_000;
-  const tally = await simulateMany({ firstSeed, step, runs, endMs });
+async function work({ seconds, ...share }: Share): Promise<void> {
+  const tally = await simulateMany({ ...share, endMs: performance.now() + seconds * 1_000 });
   await new Promise<void>((resolve) => process.send!(tally, () => resolve()));
   process.disconnect();
 }

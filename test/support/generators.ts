@@ -13,7 +13,7 @@ import { Random } from './random.js';
 import { SimulatedCounterStore } from './simulated-counter-store.js';
 import { noFaults } from './simulated-faults.js';
 import { SimulatedLedger } from './simulated-ledger.js';
-import { SimulatedRedis } from './simulated-redis.js';
+import { type SimulatedCluster, SimulatedRedis } from './simulated-redis.js';
 import { VirtualClock } from './virtual-clock.js';
 
 export const g1 = groupChat('g1');
@@ -34,8 +34,15 @@ export function embedded(options: Partial<GeneratorOptions> = {}) {
 
 /** A generator over simulated stores without faults. */
 export function simulated(options: Partial<GeneratorOptions> = {}) {
+  return simulatedOver(new SimulatedRedis(), options);
+}
+
+/** The same over several primaries. */
+export function simulatedOver<Redis extends SimulatedRedis | SimulatedCluster>(
+  redis: Redis,
+  options: Partial<GeneratorOptions> = {},
+) {
   const clock = new VirtualClock();
-  const redis = new SimulatedRedis();
   const random = new Random(1);
   const counters = new SimulatedCounterStore(redis, clock, random, noFaults);
   const ledger = new SimulatedLedger(clock, random, noFaults);

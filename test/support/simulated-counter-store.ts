@@ -115,7 +115,7 @@ export class SimulatedCounterStore implements CounterStore {
     const newerGeneration = redis.generations.get(slot) ?? 0;
     if (newerGeneration > epoch.generation) return { status: 'fenced', newerGeneration };
     if (this.#cluster !== undefined) redis.generations.set(slot, epoch.generation);
-    const reply = this.#takeNow(redis, epoch, requests);
+    const reply = this.#takeNow(redis, epoch, requests, redis.claimsOf(slot));
     await this.#delay();
     if (this.#random.chance(this.#rates.lostAfter)) return { status: 'lost', cause: 'planned' };
     return reply;
@@ -151,15 +151,15 @@ export class SimulatedCounterStore implements CounterStore {
   }
 
   restoreReceipts(epoch: Epoch, receipts: readonly Receipt[]): Promise<RestoreReply> {
-    return this.#again(epoch, (kept, nowMs) => {
+    return this.#again(epoch, receipts[0]!.conversation, (kept, nowMs) => {
       return { status: 'done', numbers: receipts.map((receipt) => kept.restore(receipt, nowMs)) };
     });
   }
 
   track(epoch: Epoch, requests: readonly TrackRequest[], leaseMs: number): Promise<TrackReply> {
-    return this.#again(epoch, (kept, nowMs) => {
+    return this.#again(epoch, requests[0]!.conversation, (kept, nowMs, words) => {
       const results = requests.map(({ conversation, completeUpTo }) => {
-        const packed = this.redis.words.get(wordKey(conversation, epoch));
+        const packed = words.get(wordKey(conversation, epoch));
         if (packed === undefined) return { status: 'missing' } as const;
         const range = { completeUpTo, last: unpackWord(packed)!.last };
         kept.track(conversation, epoch.generation, range, nowMs + leaseMs);
@@ -170,9 +170,9 @@ export class SimulatedCounterStore implements CounterStore {
   }
 
   readOpen(epoch: Epoch, conversations: readonly string[]): Promise<OpenReply> {
-    return this.#again(epoch, (kept, nowMs) => {
+    return this.#again(epoch, conversations[0]!, (kept, nowMs, words) => {
       const results = conversations.map((conversation) => {
-        const packed = this.redis.words.get(wordKey(conversation, epoch));
+        const packed = words.get(wordKey(conversation, epoch));
         if (packed === undefined) return { status: 'missing' } as const;
         return kept.read(conversation, unpackWord(packed)!, epoch.generation, nowMs);
       });
@@ -181,19 +181,19 @@ export class SimulatedCounterStore implements CounterStore {
   }
 
   renew(epoch: Epoch, takes: readonly OpenTake[]): Promise<RenewReply> {
-    return this.#again(epoch, (kept, nowMs) => {
+    return this.#again(epoch, takes[0]!.conversation, (kept, nowMs) => {
       return { status: 'done', results: takes.map((take) => kept.renew(take, epoch.generation, nowMs)) };
     });
   }
 
   settle(epoch: Epoch, takes: readonly TakeName[]): Promise<SettleReply> {
-    return this.#again(epoch, (kept, nowMs) => {
+    return this.#again(epoch, takes[0]!.conversation, (kept, nowMs) => {
       return { status: 'done', results: takes.map((take) => kept.settle(take, nowMs)) };
     });
   }
 
   expire(epoch: Epoch, takes: readonly ExpiredTake[]): Promise<SettleReply> {
-    return this.#again(epoch, (kept, nowMs) => {
+    return this.#again(epoch, takes[0]!.conversation, (kept, nowMs) => {
       return { status: 'done', results: takes.map((take) => kept.expire(take, nowMs)) };
     });
   }
@@ -209,8 +209,13 @@ export class SimulatedCounterStore implements CounterStore {
     this.#delay = () => new Promise(() => undefined);
   }
 
-  #takeNow(redis: SimulatedRedis, epoch: Epoch, requests: readonly TakeRequest[]): TakeReply {
-    const { words, claims: kept } = redis;
+  #takeNow(
+    redis: SimulatedRedis,
+    epoch: Epoch,
+    requests: readonly TakeRequest[],
+    kept: KeptClaims,
+  ): TakeReply {
+    const { words } = redis;
     const nowMs = this.#timeOf(redis);
     const results = requests.map((request): TakeResult => {
       const key = wordKey(request.conversation, epoch);
@@ -257,11 +262,14 @@ export class SimulatedCounterStore implements CounterStore {
   /** An operation that may be run again: its answer may be lost, too. */
   async #again<T>(
     epoch: Epoch,
-    run: (kept: KeptClaims, nowMs: number) => T,
+    conversation: string,
+    run: (kept: KeptClaims, nowMs: number, words: ReadonlyMap<string, number>) => T,
   ): Promise<T | { status: 'stale'; history: string }> {
-    await this.#way(0);
-    if (epoch.history !== this.redis.history) return this.#stale(this.redis);
-    const reply = run(this.redis.claims, this.#timeOf(this.redis));
+    const slot = this.slotOf(conversation);
+    await this.#way(slot);
+    const redis = this.#at(slot);
+    if (epoch.history !== redis.history) return this.#stale(redis);
+    const reply = run(redis.claimsOf(slot), this.#timeOf(redis), redis.words);
     await this.#delay();
     if (this.#random.chance(this.#rates.lostAfter)) throw unavailable('counter_unavailable');
     return reply;

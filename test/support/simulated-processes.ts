@@ -70,6 +70,8 @@ export class SimulatedProcesses {
   readonly clock = new VirtualClock();
   readonly ledger: SimulatedLedger;
   readonly events: TidemarkEvent[] = [];
+  /** What has happened so far. */
+  readonly faults: Fault[] = [];
   /** When processes died. */
   readonly deaths: number[] = [];
   readonly processes: SimulatedProcess[];
@@ -86,8 +88,12 @@ export class SimulatedProcesses {
     this.processes = Array.from({ length: plan.processes }, () => this.#startProcess());
   }
 
-  /** Runs the callers while things break, and lets the generators end. */
-  async run(callers: readonly Promise<void>[]): Promise<void> {
+  /**
+   * Runs the callers while things break, and lets the generators end.
+   *
+   * @param atEnd - what is still done when nothing breaks any more, and everything left behind is recorded
+   */
+  async run(callers: readonly Promise<void>[], atEnd?: () => Promise<void>): Promise<void> {
     const { clock } = this;
     const breaking = this.#breakThings();
     await clock.run(Promise.all(callers));
@@ -95,6 +101,7 @@ export class SimulatedProcesses {
     await clock.run(breaking);
     // What callers left is recorded in the background.
     await clock.run(clock.sleep(this.#plan.settleMs ?? 5_000));
+    if (atEnd !== undefined) await clock.run(atEnd());
     await clock.run(Promise.all(this.processes.map(({ generator }) => generator.close())));
   }
 
@@ -152,6 +159,7 @@ export class SimulatedProcesses {
 
   async #break(fault: Fault): Promise<void> {
     const { random } = this;
+    this.faults.push(fault);
     const redis = this.#primary;
     if (fault === 'failOver') redis.failOver();
     else if (fault === 'flush') redis.flush();
@@ -212,8 +220,12 @@ export class SimulatedProcesses {
     const isolated = this.processes.filter(() => this.random.chance(0.5));
     for (const { counters } of isolated) for (const slot of slots) counters.isolatedOn.set(slot, node);
     cluster.failOver(node);
-    await this.clock.sleep(this.random.next() * 300);
+    await this.clock.sleep(this.#isolationMs());
     for (const { counters } of isolated) counters.isolatedOn.clear();
+  }
+
+  #isolationMs(): number {
+    return this.random.next() * (this.random.chance(0.3) ? 1_500 : 300);
   }
 
   #crash(index: number): void {
@@ -229,7 +241,7 @@ export class SimulatedProcesses {
   async #splitBrain(): Promise<void> {
     this.#primary = this.#primary.split();
     for (const { counters } of this.processes) if (this.random.chance(0.5)) counters.redis = this.#primary;
-    await this.clock.sleep(this.random.next() * 300);
+    await this.clock.sleep(this.#isolationMs());
     for (const { counters } of this.processes) counters.redis = this.#primary;
   }
 }

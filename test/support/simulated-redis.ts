@@ -11,24 +11,35 @@ export class SimulatedRedis {
   /** How wrong its clock is. */
   clockOffsetMs = 0;
   words = new Map<string, number>();
-  claims = new KeptClaims(1_000_000);
+  /** By slot, because a slot takes them along. */
+  claims = new Map<number, KeptClaims>();
   /** Which generation took last in each slot of a cluster. */
   generations = new Map<number, number>();
   #replica = new Map<string, number>();
   #replicaGenerations = new Map<number, number>();
-  #replicaClaims = new KeptClaims(1_000_000);
+  #replicaClaims: ReadonlyMap<number, KeptClaims> = new Map();
+
+  /** Receipts and open takes of a slot. */
+  claimsOf(slot: number): KeptClaims {
+    let found = this.claims.get(slot);
+    if (found === undefined) {
+      found = new KeptClaims(1_000_000);
+      this.claims.set(slot, found);
+    }
+    return found;
+  }
 
   replicate(): void {
     this.#replica = new Map(this.words);
     this.#replicaGenerations = new Map(this.generations);
-    this.#replicaClaims = this.claims.clone();
+    this.#replicaClaims = copyOf(this.claims);
   }
 
   /** The stale replica becomes the primary. */
   failOver(): void {
     this.words = new Map(this.#replica);
     this.generations = new Map(this.#replicaGenerations);
-    this.claims = this.#replicaClaims.clone();
+    this.claims = copyOf(this.#replicaClaims);
     this.restart();
   }
 
@@ -43,7 +54,7 @@ export class SimulatedRedis {
     other.clockOffsetMs = this.clockOffsetMs;
     other.words = new Map(this.#replica);
     other.generations = new Map(this.#replicaGenerations);
-    other.claims = this.#replicaClaims.clone();
+    other.claims = copyOf(this.#replicaClaims);
     return other;
   }
 
@@ -83,7 +94,7 @@ export class SimulatedCluster {
     return [...new Set(this.owners)];
   }
 
-  /** A slot moves to another primary, with its words. */
+  /** A slot moves to another primary, with all that belongs to it. */
   move(slot: number, to: SimulatedRedis): void {
     const from = this.owners[slot]!;
     if (from === to) return;
@@ -94,6 +105,8 @@ export class SimulatedCluster {
     }
     to.generations.set(slot, from.generations.get(slot) ?? 0);
     from.generations.delete(slot);
+    to.claims.set(slot, from.claimsOf(slot));
+    from.claims.delete(slot);
     this.owners[slot] = to;
   }
 
@@ -102,4 +115,8 @@ export class SimulatedCluster {
     const successor = node.split();
     for (const [slot, owner] of this.owners.entries()) if (owner === node) this.owners[slot] = successor;
   }
+}
+
+function copyOf(claims: ReadonlyMap<number, KeptClaims>): Map<number, KeptClaims> {
+  return new Map([...claims].map(([slot, kept]) => [slot, kept.clone()]));
 }

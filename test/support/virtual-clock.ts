@@ -1,11 +1,15 @@
 import type { Clock } from '../../src/core/clock.js';
 
 interface Timer {
-  readonly at: number;
-  readonly sequence: number;
+  at: number;
+  sequence: number;
   /** Undefined once it was cancelled. */
   callback: (() => void) | undefined;
+  /** The process that waits for it. */
+  readonly process: ProcessClock | undefined;
 }
+
+const resolved = Promise.resolve();
 
 /** A clock on which one can also wait. */
 export interface WaitingClock extends Clock {
@@ -24,10 +28,8 @@ export class VirtualClock implements WaitingClock {
     return this.#nowMs;
   }
 
-  setTimer(delayMs: number, callback: () => void): () => void {
-    const timer: Timer = { at: this.#nowMs + delayMs, sequence: this.#sequence, callback };
-    this.#sequence += 1;
-    this.#push(timer);
+  setTimer(delayMs: number, callback: () => void, process?: ProcessClock): () => void {
+    const timer = this.#set(delayMs, callback, process);
     return () => {
       if (timer.callback === undefined) return;
       timer.callback = undefined;
@@ -35,8 +37,13 @@ export class VirtualClock implements WaitingClock {
     };
   }
 
+  /** As {@link setTimer}, for what is never cancelled. */
+  callLater(delayMs: number, callback: () => void, process?: ProcessClock): void {
+    this.#set(delayMs, callback, process);
+  }
+
   defer(callback: () => void): void {
-    this.setTimer(0, callback);
+    this.#set(0, callback, undefined);
   }
 
   /** How many timers would keep a process alive. */
@@ -45,29 +52,60 @@ export class VirtualClock implements WaitingClock {
   }
 
   sleep(delayMs: number): Promise<void> {
-    return new Promise((resolve) => this.setTimer(delayMs, resolve));
+    return new Promise((resolve) => this.#set(delayMs, resolve, undefined));
   }
 
   /** Lets time pass until the promise settles. */
   async run<T>(work: Promise<T>, limitMs = 600_000): Promise<T> {
     let settled = false;
-    const observed = work.finally(() => {
+    const end = () => {
       settled = true;
+    };
+    work.then(end, end);
+    await new Promise<void>((resolve, reject) => {
+      // Every promise that can go on has gone on before the next tick comes: one that a promise's callback asks for.
+      const afterAll = () => process.nextTick(tick);
+      const tick = () => {
+        try {
+          if (settled) resolve();
+          else {
+            this.#next(limitMs);
+            void resolved.then(afterAll);
+          }
+        } catch (error) {
+          reject(error instanceof Error ? error : new Error(String(error)));
+        }
+      };
+      void resolved.then(afterAll);
     });
-    observed.catch(() => undefined);
-    while (true) {
-      // Every promise that can go on has gone on before the next tick comes.
-      await new Promise<void>((resolve) => process.nextTick(resolve));
-      if (settled) return observed;
-      if (this.#nowMs > limitMs)
-        throw new Error(`simulation did not end within ${limitMs} virtual milliseconds`);
-      const next = this.#pop();
-      if (next === undefined) throw new Error('simulation is stuck: nothing will ever happen');
-      this.#nowMs = Math.max(this.#nowMs, next.at);
-      const { callback } = next;
-      next.callback = undefined;
-      callback?.();
+    return work;
+  }
+
+  /** Goes on to the next timer. */
+  #next(limitMs: number): void {
+    if (this.#nowMs > limitMs)
+      throw new Error(`simulation did not end within ${limitMs} virtual milliseconds`);
+    const next = this.#pop();
+    if (next === undefined) throw new Error('simulation is stuck: nothing will ever happen');
+    this.#nowMs = Math.max(this.#nowMs, next.at);
+    const resumesAtMs = next.process?.resumesAtMs ?? 0;
+    if (resumesAtMs > this.#nowMs) {
+      next.at = resumesAtMs;
+      next.sequence = this.#sequence;
+      this.#sequence += 1;
+      this.#push(next);
+      return;
     }
+    const { callback } = next;
+    next.callback = undefined;
+    callback!();
+  }
+
+  #set(delayMs: number, callback: () => void, process: ProcessClock | undefined): Timer {
+    const timer = { at: this.#nowMs + delayMs, sequence: this.#sequence, callback, process };
+    this.#sequence += 1;
+    this.#push(timer);
+    return timer;
   }
 
   #push(timer: Timer): void {
@@ -117,12 +155,12 @@ function isBefore(one: Timer, other: Timer): boolean {
 
 /** The virtual time of one process, which may be suspended: whatever it waits for comes when it goes on again. */
 export class ProcessClock implements WaitingClock {
-  #resumesAtMs = 0;
+  resumesAtMs = 0;
 
   constructor(private readonly world: VirtualClock) {}
 
   pause(durationMs: number): void {
-    this.#resumesAtMs = Math.max(this.#resumesAtMs, this.world.monotonicMs() + durationMs);
+    this.resumesAtMs = Math.max(this.resumesAtMs, this.world.monotonicMs() + durationMs);
   }
 
   monotonicMs(): number {
@@ -130,19 +168,14 @@ export class ProcessClock implements WaitingClock {
   }
 
   setTimer(delayMs: number, callback: () => void): () => void {
-    let cancel = this.world.setTimer(delayMs, () => {
-      const waitMs = this.#resumesAtMs - this.world.monotonicMs();
-      if (waitMs > 0) cancel = this.world.setTimer(waitMs, callback);
-      else callback();
-    });
-    return () => cancel();
+    return this.world.setTimer(delayMs, callback, this);
   }
 
   defer(callback: () => void): void {
-    this.setTimer(0, callback);
+    this.world.callLater(0, callback, this);
   }
 
   sleep(delayMs: number): Promise<void> {
-    return new Promise((resolve) => this.setTimer(delayMs, resolve));
+    return new Promise((resolve) => this.world.callLater(delayMs, resolve, this));
   }
 }

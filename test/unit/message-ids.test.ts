@@ -1,5 +1,5 @@
-import { describe, expect, it } from 'vitest';
-import { conversation } from '../../src/core/conversation.js';
+import { describe, expect, it, vi } from 'vitest';
+import { conversation, groupChat } from '../../src/core/conversation.js';
 import type { MessageIdOptions } from '../../src/core/options.js';
 import { embedded, failure, g1, simulated } from '../support/generators.js';
 
@@ -109,16 +109,43 @@ describe('after a failover', () => {
     for (let failover = 0; failover < 2; failover += 1) {
       redis.failOver();
       // Another process was faster.
-      redis.claims.restore(
-        { conversation: 'group:g1', messageId: 'm', number: 70 + failover, ttlMs: 1e6 },
-        clock.monotonicMs(),
-      );
+      redis
+        .claimsOf(0)
+        .restore(
+          { conversation: 'group:g1', messageId: 'm', number: 70 + failover, ttlMs: 1e6 },
+          clock.monotonicMs(),
+        );
       await clock.run(sequences.next(g1));
       await clock.run(clock.sleep(100));
     }
     expect(events.filter(({ type }) => type === 'receipt_lost')).toEqual([
       { type: 'receipt_lost', conversation: 'group:g1', messageId: 'm', number: 1, newNumber: 70 },
     ]);
+    await clock.run(sequences.close());
+  });
+
+  it('a receipt is put back, too, when its number came after the failover was known', async () => {
+    const { clock, redis, counters, sequences, events } = simulated();
+    await clock.run(sequences.next(g1));
+    const take = counters.take.bind(counters);
+    const late = vi.spyOn(counters, 'take').mockImplementationOnce(async (epoch, requests) => {
+      const reply = await take(epoch, requests);
+      await clock.sleep(1_000);
+      return reply;
+    });
+    const sent = sequences.next(g1, { messageId: 'late' });
+    await clock.run(clock.sleep(10));
+    expect(late).toHaveBeenCalledTimes(1);
+    redis.failOver();
+    await clock.run(sequences.next(groupChat('g2')));
+    await clock.run(clock.sleep(100));
+    expect(events.filter(({ type }) => type === 'receipts_restored')).toEqual([]);
+    expect(await clock.run(sent)).toEqual({ number: 2, repeated: false });
+    await clock.run(clock.sleep(100));
+    expect(events.filter(({ type }) => type === 'receipts_restored')).toMatchObject([
+      { generation: 2, receipts: 1 },
+    ]);
+    expect(await clock.run(sequences.next(g1, { messageId: 'late' }))).toEqual({ number: 2, repeated: true });
     await clock.run(sequences.close());
   });
 

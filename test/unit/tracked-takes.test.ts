@@ -1,8 +1,9 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { groupChat } from '../../src/core/conversation.js';
 import { TrackedTake } from '../../src/core/tracked-take.js';
 import { TidemarkError } from '../../src/errors.js';
-import { embedded, failure, g1, simulated } from '../support/generators.js';
+import { embedded, failure, g1, simulated, simulatedOver } from '../support/generators.js';
+import { SimulatedCluster } from '../support/simulated-redis.js';
 
 const leaseMs = 1_000;
 const everything = { from: 1, to: 1_000, limit: 100 };
@@ -266,6 +267,42 @@ describe('I11: a new history', () => {
     counters.redis = old;
     const error = await run(failure(sequences.take(g1, 1, { timeoutMs: 500 })));
     expect([error.code, error.conversation]).toEqual(['fenced', 'group:g1']);
+    await run(sequences.close());
+  });
+
+  it('a reader who found no word does not believe a floor that lies above the word that came meanwhile', async () => {
+    const { run, clock, counters, ledger, sequences, complete } = tracked();
+    await run(sequences.next(g1));
+    // Another process saw no word, and takes over, though there is one by now.
+    await run(clock.sleep(2_000));
+    const policy = { kind: 'fixed', size: 10 } as const;
+    const request = { conversation: g1.key, generation: 1, saw: undefined, need: 1, policy };
+    const [taken] = await run(ledger.reserve([request]));
+    expect(taken).toMatchObject({ status: 'reserved', kind: 'takeover' });
+    vi.spyOn(counters, 'readOpen').mockResolvedValueOnce({
+      status: 'done',
+      results: [{ status: 'missing' }],
+    });
+    expect(await complete()).toBe(1);
+    expect((await run(sequences.take(g1))).first).toBe(2);
+    await run(sequences.close());
+  });
+
+  it('a slot that comes back to an earlier primary is read in a newer generation', async () => {
+    const cluster = new SimulatedCluster();
+    const { clock, sequences, events } = simulatedOver(cluster, { leaseMs });
+    const run = <T>(work: Promise<T>) => clock.run(work);
+    const slot = SimulatedCluster.slotOf(g1.key);
+    const [first, second] = [cluster.owners[slot]!, cluster.owners[1 - slot]!];
+    await run(sequences.next(g1));
+    await run(sequences.next(groupChat('g0')));
+    cluster.move(slot, second);
+    const take = await run(sequences.take(g1));
+    await run(take.settle());
+    cluster.move(slot, first);
+    expect(await run(sequences.completeUpTo(g1, { timeoutMs: 500 }))).toBeGreaterThan(0);
+    expect(events.flatMap((event) => (event.type === 'fenced' ? [event.newerGeneration] : []))).toEqual([2]);
+    expect((await run(sequences.take(g1))).first).toBeGreaterThan(take.last);
     await run(sequences.close());
   });
 

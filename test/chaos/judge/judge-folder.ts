@@ -20,7 +20,10 @@ export function judgeFolder(folder: string, options: JudgeOptions = {}): Verdict
   const gaps = readdirSync(folder).includes(gapsFile)
     ? new HistoryFile(path.join(folder, gapsFile))
     : undefined;
-  while (gaps?.next()) judge.gap(gaps.text(0), gaps.number(1), gaps.number(2));
+  while (gaps?.next()) {
+    const reason = gaps.count > 3 ? gaps.text(3) : undefined;
+    judge.gap(gaps.text(0), gaps.number(1), gaps.number(2), reason);
+  }
   gaps?.close();
   const files = clientFiles(folder).map((name) => new HistoryFile(path.join(folder, name)));
   const clients = new Map(files.map((file) => [file, new ClientHistory(file, judge)]));

@@ -10,7 +10,7 @@
  * | P4 | a number below the highest that nobody got, and no recorded gap explains |
  * | P5 | a message id with a second number within the window, of which nobody told |
  * | passed | a message stored where a reader had been told that everything is complete, and nobody was told of it |
- * | hasty | a holder was told that its take was given up, although the lease had not ended |
+ * | hasty | a holder was told that its take was given up, before its lease ended, and nobody abandoned or lost it |
  * | unexplained | the number of a message that was never stored, passed by readers without a recorded gap |
  */
 
@@ -87,6 +87,8 @@ interface Conversation {
   replied: number;
   readonly issued: RangeSet;
   readonly gaps: RangeSet;
+  /** Those of them that were lost with a history or a word. */
+  readonly lost: RangeSet;
   /** How many numbers may have died with their callers. */
   lostWithCallers: number;
   /** The furthest that a reader was told. */
@@ -99,6 +101,25 @@ interface Tracking {
   readonly open: BitSet;
   readonly stored: BitSet;
   readonly abandoned: BitSet;
+  /** Given up before the lease ended. */
+  readonly hasty: Set<number>;
+}
+
+/** A class, because a history has many of them. */
+class StartedCall implements OpenCall {
+  readonly floor: number;
+  first = 0;
+  openUntil: number | undefined = undefined;
+  passedLate = false;
+
+  constructor(
+    readonly conversation: Conversation,
+    readonly count: number,
+    readonly messageId: string | undefined,
+    readonly tracked: boolean,
+  ) {
+    this.floor = conversation.replied;
+  }
 }
 
 const keptOfEachKind = 100;
@@ -107,12 +128,18 @@ const tenMinutesUs = 600_000_000;
 export class Judge {
   private readonly conversations = new Map<string, Conversation>();
   private readonly violations: Violation[] = [];
-  private readonly found: Record<ViolationKind, number> = {
-    ...{ P1: 0, P2: 0, P4: 0, P5: 0, passed: 0, hasty: 0, unexplained: 0 },
-  };
+  private readonly found = { P1: 0, P2: 0, P4: 0, P5: 0, passed: 0, hasty: 0, unexplained: 0 };
   private readonly counts: Counts = {
-    ...{ events: 0, calls: 0, failed: 0, died: 0, numbers: 0, conversations: 0 },
-    ...{ duplicates: 0, missing: 0, unexplained: 0, renumbered: 0 },
+    events: 0,
+    calls: 0,
+    failed: 0,
+    died: 0,
+    numbers: 0,
+    conversations: 0,
+    duplicates: 0,
+    missing: 0,
+    unexplained: 0,
+    renumbered: 0,
   };
   private readonly ids: MessageIds;
   /** Message ids that were told to be lost, and those with a second number. */
@@ -128,11 +155,7 @@ export class Judge {
   start(conversation: string, count: number, messageId?: string, tracked = false): OpenCall {
     this.counts.events += 1;
     this.counts.calls += 1;
-    const of = this.of(conversation);
-    return {
-      ...{ conversation: of, count, messageId, tracked, floor: of.replied },
-      ...{ first: 0, openUntil: undefined, passedLate: false },
-    };
+    return new StartedCall(this.of(conversation), count, messageId, tracked);
   }
 
   /** The call got the numbers `first … last`. */
@@ -181,18 +204,21 @@ export class Judge {
     this.counts.events += 1;
     const { conversation, first, openUntil } = call;
     const { stored, abandoned } = trackingOf(conversation);
-    if (stored.has(first) || abandoned.has(first)) return;
+    if (stored.has(first)) return;
     stored.add(first);
-    if (conversation.told < first) return;
+    // Whoever stores what another holder has abandoned has been told (see docs/guarantees.md, P5).
+    if (abandoned.has(first) || conversation.told < first) return;
     if (openUntil !== undefined && at <= openUntil) this.passed(call);
     else call.passedLate = true;
   }
 
-  /** The holder of a tracked take says that its message will not be stored. */
+  /**
+   * A holder of a tracked take is about to say that its message will not be stored. Another one, who sent the same message,
+   * may have stored it: that one is told, whenever its lease ends.
+   */
   abandoned({ conversation, first }: OpenCall): void {
     this.counts.events += 1;
-    const { stored, abandoned } = trackingOf(conversation);
-    if (!stored.has(first)) abandoned.add(first);
+    trackingOf(conversation).abandoned.add(first);
   }
 
   /** Settling ended: `done`, `told` that the take was given up before, or in some other way. */
@@ -202,7 +228,7 @@ export class Judge {
     if (outcome === 'done' && call.passedLate) this.passed(call);
     const wasInTime = openUntil !== undefined && at <= openUntil;
     if (outcome === 'told' && wasInTime && !trackingOf(conversation).abandoned.has(first))
-      this.add('hasty', conversation, { first, last: first }, `${first} was given up before its lease ended`);
+      trackingOf(conversation).hasty.add(first);
   }
 
   /** A reader was told that everything up to a number is complete. */
@@ -217,9 +243,11 @@ export class Judge {
     this.told.add(`${conversation} ${messageId}`);
   }
 
-  gap(conversation: string, first: number, last: number): void {
+  gap(conversation: string, first: number, last: number, reason?: string): void {
     this.counts.events += 1;
-    this.of(conversation).gaps.add(first, last);
+    const of = this.of(conversation);
+    of.gaps.add(first, last);
+    if (reason === 'history_lost' || reason === 'word_lost') of.lost.add(first, last);
   }
 
   /** When everything has been told. */
@@ -230,11 +258,14 @@ export class Judge {
     this.counts.conversations = this.conversations.size;
     this.counts.renumbered = this.renumbered.size;
     const { order, silentReceipts, reading } = this.excuses;
-    const isExcused: Record<ViolationKind, boolean> = {
-      ...{ P1: false, P4: false, P2: order, P5: silentReceipts },
-      ...{ passed: reading, hasty: reading, unexplained: reading },
+    const excused: Partial<Record<ViolationKind, boolean>> = {
+      P2: order,
+      P5: silentReceipts,
+      passed: reading,
+      hasty: reading,
+      unexplained: reading,
     };
-    const violations = this.violations.filter(({ kind }) => !isExcused[kind]);
+    const violations = this.violations.filter(({ kind }) => excused[kind] !== true);
     return { isClean: violations.length === 0, violations, found: this.found, counts: this.counts };
   }
 
@@ -242,8 +273,14 @@ export class Judge {
     let found = this.conversations.get(name);
     if (found === undefined) {
       found = {
-        ...{ name, replied: 0, lostWithCallers: 0, told: 0, tracking: undefined },
-        ...{ issued: new RangeSet(), gaps: new RangeSet() },
+        name,
+        replied: 0,
+        issued: new RangeSet(),
+        gaps: new RangeSet(),
+        lost: new RangeSet(),
+        lostWithCallers: 0,
+        told: 0,
+        tracking: undefined,
       };
       this.conversations.set(name, found);
     }
@@ -294,8 +331,13 @@ export class Judge {
   }
 
   private checkPassed(conversation: Conversation): void {
-    const { tracking, told, gaps } = conversation;
+    const { tracking, told, gaps, lost } = conversation;
     if (tracking === undefined) return;
+    for (const first of tracking.hasty) {
+      // What was settled is forgotten with the counters: see docs/guarantees.md, complete up to.
+      if (lost.has(first)) continue;
+      this.add('hasty', conversation, { first, last: first }, `${first} was given up before its lease ended`);
+    }
     for (const first of tracking.open) {
       if (first > told) break;
       if (tracking.stored.has(first) || gaps.has(first)) continue;
@@ -315,7 +357,12 @@ export class Judge {
 }
 
 function trackingOf(conversation: Conversation): Tracking {
-  conversation.tracking ??= { open: new BitSet(), stored: new BitSet(), abandoned: new BitSet() };
+  conversation.tracking ??= {
+    open: new BitSet(),
+    stored: new BitSet(),
+    abandoned: new BitSet(),
+    hasty: new Set(),
+  };
   return conversation.tracking;
 }
 

@@ -113,9 +113,8 @@ export class SimulatedClients {
     await clock.sleep(random.next() * (random.chance(0.1) ? 2 * this.plan.leaseMs : 100));
     if (random.chance(0.1)) return;
     if (random.chance(0.1) && !take.repeated) {
-      const atMs = clock.monotonicMs();
+      this.history.abandoned(call);
       await take.abandon({ timeoutMs: patientMs });
-      this.history.abandoned(call, atMs);
       return;
     }
     this.history.stored(call);
@@ -137,6 +136,19 @@ export class SimulatedClients {
         () => undefined,
       );
     }
+  }
+
+  /** Whoever reads last gives up what nobody has ended: only then it is recorded (P4). */
+  async readAll(): Promise<void> {
+    if (this.plan.mix.tracked === 0) return;
+    const [{ generator }] = this.simulation.processes as [SimulatedProcess];
+    const names = Array.from({ length: this.plan.conversations }, (_, index) => groupChat(`g${index}`));
+    await Promise.all(
+      names.map(async (of) => {
+        const completeUpTo = await generator.completeUpTo(of, { timeoutMs: patientMs });
+        this.history.completeUpTo(of.key, completeUpTo);
+      }),
+    );
   }
 
   #newId(): string {

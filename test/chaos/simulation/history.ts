@@ -61,9 +61,9 @@ export class SimulatedHistory {
     this.#line(() => `P ${this.#numbers.get(call)} ${this.#now}`);
   }
 
-  abandoned(call: OpenCall, sinceMs: number): void {
+  abandoned(call: OpenCall): void {
     this.#judge.abandoned(call);
-    this.#line(() => `A ${this.#numbers.get(call)} ${microseconds(sinceMs)}`);
+    this.#line(() => `A ${this.#numbers.get(call)} ${this.#now}`);
   }
 
   settled(call: OpenCall, outcome: string): void {
@@ -87,7 +87,7 @@ export class SimulatedHistory {
 
   verdict(gaps: readonly Gap[]): Verdict {
     for (const { conversation, first, last, reason } of gaps) {
-      this.#judge.gap(conversation, first, last);
+      this.#judge.gap(conversation, first, last, reason);
       if (this.keepsLines) this.gapLines.push(`G ${conversation} ${first} ${last} ${reason}`);
     }
     return this.#judge.verdict();

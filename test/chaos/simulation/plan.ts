@@ -14,11 +14,18 @@ interface Family {
   /** Between two faults, in virtual milliseconds. */
   readonly spacingMs?: number;
   readonly ledgerOutage?: 'continue';
+  /** Whether some answers come after a second or more; at random by default. */
+  readonly slow?: boolean;
+  /** More calls than elsewhere, because what may go wrong takes its time. */
+  readonly longer?: boolean;
+  /** The ledger always answers. */
+  readonly sureLedger?: boolean;
   /** See docs/guarantees.md. */
   readonly excuses?: Partial<Excuses>;
 }
 
 const inPlace = { silentReceipts: true };
+const clocks = { silentReceipts: true, reading: true };
 const split = { order: true, silentReceipts: true, reading: true };
 /** Words that are lost in place no more than once a second. */
 const aSecond = 1_010;
@@ -32,16 +39,26 @@ const families: readonly Family[] = [
     faults: ['failOver', 'restart', 'flush', 'lostWord', 'redisDown', 'ledgerDown'],
     excuses: { order: true, silentReceipts: true },
   },
-  { name: 'split brains', faults: ['splitBrain', 'failOver', 'ledgerDown', 'pause'], excuses: split },
+  { name: 'late installs', faults: ['flush'], spacingMs: aSecond, slow: true, excuses: inPlace },
+  {
+    name: 'losses, unbacked if need be',
+    faults: ['failOver', 'restart', 'crash'],
+    ledgerOutage: 'continue',
+    slow: false,
+    sureLedger: true,
+    excuses: inPlace,
+  },
+  {
+    name: 'split brains',
+    faults: ['splitBrain', 'splitBrain', 'failOver', 'ledgerDown', 'pause'],
+    longer: true,
+    excuses: split,
+  },
   { name: 'deaths', faults: ['crash', 'crash', 'failOver', 'restart', 'pause'], excuses: inPlace },
   { name: 'outages of the ledger', faults: ['ledgerDown', 'pause'], ledgerOutage: 'continue' },
   { name: 'lost entries', faults: ['loseEntries', 'redisDown', 'crash', 'pause'] },
-  { name: 'clock of the ledger', faults: ['ledgerClockJump', 'failOver', 'crash'], excuses: inPlace },
-  {
-    name: 'clock of the store',
-    faults: ['storeClockJump', 'redisDown', 'crash'],
-    excuses: { silentReceipts: true, reading: true },
-  },
+  { name: 'clock of the ledger', faults: ['ledgerClockJump', 'failOver', 'crash'], excuses: clocks },
+  { name: 'clock of the store', faults: ['storeClockJump', 'redisDown', 'crash'], excuses: clocks },
   { name: 'moved slots', faults: ['moveSlot', 'moveSlot', 'crash'], cluster: true, excuses: inPlace },
   { name: 'failovers in a cluster', faults: ['nodeFailOver', 'crash'], cluster: true, excuses: inPlace },
   { name: 'both', faults: ['moveSlot', 'nodeFailOver', 'ledgerDown'], cluster: true, excuses: split },
@@ -61,14 +78,18 @@ export interface DrawnPlan extends SimulationPlan {
   readonly schedule: readonly TimedFault[];
 }
 
-export function drawPlan(seed: number): DrawnPlan {
+export const familyNames: readonly string[] = families.map(({ name }) => name);
+
+/** @param only - the family, instead of any */
+export function drawPlan(seed: number, only?: string): DrawnPlan {
   const random = new Random(seed);
   // The first numbers of neighbouring seeds are too much alike.
   for (let skipped = 0; skipped < 4; skipped += 1) random.next();
-  const family = families[random.below(families.length)]!;
+  const drawn = families[random.below(families.length)]!;
+  const family = only === undefined ? drawn : families.find(({ name }) => name === only)!;
   const leaseMs = 1_000;
   const count = family.faults.length === 0 ? 0 : 1 + random.below(5);
-  return {
+  const plan = {
     family: family.name,
     processes: 2 + random.below(2),
     conversations: 1 + random.below(family.cluster ? 6 : 3),
@@ -80,7 +101,6 @@ export function drawPlan(seed: number): DrawnPlan {
       kind: family.faults[random.below(family.faults.length)]!,
       afterMs: (family.spacingMs ?? 0) + random.next() * (random.chance(0.2) ? 400 : 60),
     })),
-    settleMs: 2_500,
     options: {
       ledgerOutage: family.ledgerOutage ?? 'refuse',
       fenceCheckMs: random.chance(0.3) ? 100 : 1_000,
@@ -94,7 +114,7 @@ export function drawPlan(seed: number): DrawnPlan {
     },
     clients: {
       callers: 1 + random.below(2),
-      calls: 4 + random.below(family.spacingMs === undefined ? 10 : 40),
+      calls: 4 + random.below(family.spacingMs === undefined && !family.longer ? 10 : 40),
       readers: random.below(2),
       leaseMs,
       mix: {
@@ -105,7 +125,9 @@ export function drawPlan(seed: number): DrawnPlan {
       },
     },
     excuses: { order: false, silentReceipts: false, reading: false, ...family.excuses },
-  };
+  } as const;
+  // A take may be on its way so long, there and back, after its caller gave up; then its lease has to end.
+  return { ...plan, settleMs: 2_500 + 2 * (plan.rates.slowMs ?? 0) };
 }
 
 function drawRates(random: Random, family: Family): FaultRates {
@@ -114,9 +136,9 @@ function drawRates(random: Random, family: Family): FaultRates {
     lostAfter: some(0.06),
     lostBefore: some(0.04),
     unavailable: some(0.04),
-    ledgerFails: some(0.04),
+    ledgerFails: family.sureLedger ? 0 : some(0.04),
     maxDelayMs: 2 + random.below(random.chance(0.3) ? 20 : 4),
-    ...(random.chance(0.2) && { slowChance: 0.05, slowMs: 1_500 }),
+    ...((family.slow ?? random.chance(0.2)) && { slowChance: 0.05, slowMs: family.slow ? 3_000 : 1_500 }),
   };
 }
 

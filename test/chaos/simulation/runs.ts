@@ -3,6 +3,7 @@
 import { rmSync } from 'node:fs';
 import path from 'node:path';
 import { temporaryFolder } from '../../support/server-process.js';
+import type { ViolationKind } from '../judge/judge.js';
 import { witness } from '../judge/witness.js';
 import { type DrawnPlan, describePlan, drawPlan } from './plan.js';
 import { shrink } from './shrink.js';
@@ -24,13 +25,17 @@ export interface RunsOptions {
   /** Every so many seeds, from the first one on. */
   readonly step: number;
   readonly runs: number;
+  /** Plans of this family only. */
+  readonly family?: string | undefined;
+  /** The protection that is switched off in this tree. */
+  readonly without?: string | undefined;
+  /** Ends when so many runs are found guilty; three by default. */
+  readonly enough?: number;
   /** No run begins after this, by `performance.now()`. */
   readonly endMs: number;
-  readonly onProgress?: (tally: Tally) => void;
 }
 
-const progressEvery = 500;
-const maxAccusations = 3;
+const enoughAccusations = 3;
 const shownLines = 60;
 
 export function emptyTally(): Tally {
@@ -43,37 +48,35 @@ export async function simulateMany(options: RunsOptions): Promise<Tally> {
   Error.stackTraceLimit = 0;
   const tally = emptyTally();
   for (let run = 0; run < options.runs && performance.now() < options.endMs; run += 1) {
-    await simulateOne(options.firstSeed + run * options.step, tally);
-    if (tally.accusations.length >= maxAccusations) break;
-    if (tally.runs % progressEvery === 0) options.onProgress?.(tally);
+    await simulateOne(options.firstSeed + run * options.step, options, tally);
+    if (tally.accusations.length >= (options.enough ?? enoughAccusations)) break;
   }
   return tally;
 }
 
-async function simulateOne(seed: number, tally: Tally): Promise<void> {
-  const plan = drawPlan(seed);
+async function simulateOne(seed: number, { family, without }: RunsOptions, tally: Tally): Promise<void> {
+  const plan = drawPlan(seed, family);
+  const switchedOff = without === undefined ? '' : ` --without ${without}`;
+  const drawn = family === undefined ? '' : ` --family "${family}"`;
+  const command = `npm run simulate -- --seed ${seed} --runs 1${switchedOff}${drawn}`;
   tally.runs += 1;
   try {
-    const { verdict, events, gaps } = await simulate(seed, plan);
+    const { verdict, events, gaps, faults } = await simulate(seed, plan);
     tally.calls += verdict.counts.calls;
     tally.numbers += verdict.counts.numbers;
     tally.gaps += gaps.length;
     for (const { type } of events) if (type === 'takeover') tally.takeovers += 1;
-    for (const { kind } of plan.schedule) tally.faults[kind] = (tally.faults[kind] ?? 0) + 1;
+    for (const kind of faults) tally.faults[kind] = (tally.faults[kind] ?? 0) + 1;
     const [violation] = verdict.violations;
-    if (violation !== undefined) tally.accusations.push(await accuse(seed, plan, violation.kind));
+    if (violation !== undefined) tally.accusations.push(await accuse(command, seed, plan, violation.kind));
   } catch (error) {
-    const lines = [`GUILTY: ${commandFor(seed)}`, ...describePlan(plan), String(error)];
+    const lines = [`GUILTY: ${command}`, ...describePlan(plan), String(error)];
     tally.accusations.push(lines.join('\n'));
   }
 }
 
 /** The seed, the plan, the smallest plan that shows the same, and the shortest history of that. */
-async function accuse(
-  seed: number,
-  plan: DrawnPlan,
-  kind: Awaited<ReturnType<typeof simulate>>['verdict']['violations'][number]['kind'],
-): Promise<string> {
+async function accuse(command: string, seed: number, plan: DrawnPlan, kind: ViolationKind): Promise<string> {
   const smallest = await shrink(seed, plan, kind);
   const { verdict, history } = await simulate(seed, smallest, true);
   const violation = verdict.violations.find((one) => one.kind === kind)!;
@@ -82,7 +85,7 @@ async function accuse(
     writeHistory(path.join(folder.path, 'history'), history);
     const lines = witness(path.join(folder.path, 'history'), violation).slice(0, shownLines);
     return [
-      `GUILTY: ${commandFor(seed)}`,
+      `GUILTY: ${command}`,
       ...describePlan(plan),
       'The smallest plan that shows it:',
       ...describePlan(smallest),
@@ -93,8 +96,4 @@ async function accuse(
     rmSync(folder.path, { recursive: true, force: true });
     await folder.remove();
   }
-}
-
-function commandFor(seed: number): string {
-  return `npm run simulate -- --seed ${seed} --runs 1`;
 }

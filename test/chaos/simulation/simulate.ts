@@ -4,7 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { TidemarkEvent } from '../../../src/core/events.js';
 import type { Gap } from '../../../src/core/ledger.js';
-import { type Plan, SimulatedProcesses } from '../../support/simulated-processes.js';
+import { type Fault, type Plan, SimulatedProcesses } from '../../support/simulated-processes.js';
 import type { Excuses, Verdict } from '../judge/judge.js';
 import { gapsFile } from '../judge/judge-folder.js';
 import { type ClientsPlan, SimulatedClients } from './clients.js';
@@ -19,6 +19,8 @@ export interface Simulated {
   readonly verdict: Verdict;
   readonly events: readonly TidemarkEvent[];
   readonly gaps: readonly Gap[];
+  /** Those that happened before the clients were done. */
+  readonly faults: readonly Fault[];
   readonly history: SimulatedHistory;
   /** Virtual milliseconds. */
   readonly lastedMs: number;
@@ -42,9 +44,10 @@ export async function simulate(seed: number, plan: SimulationPlan, keepsLines = 
     { ...plan.clients, conversations: plan.conversations },
     history,
   );
-  await simulation.run(clients.start());
+  await simulation.run(clients.start(), () => clients.readAll());
   const gaps = await simulation.gaps();
-  return { verdict: history.verdict(gaps), events, gaps, history, lastedMs: clock.monotonicMs() };
+  const verdict = history.verdict(gaps);
+  return { verdict, events, gaps, faults: simulation.faults, history, lastedMs: clock.monotonicMs() };
 }
 
 /** Writes a history as clients do, for the judge's other tools. */
