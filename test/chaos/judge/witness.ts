@@ -5,6 +5,7 @@ import path from 'node:path';
 import { HistoryFile } from './history-file.js';
 import type { Violation } from './judge.js';
 import { clientFiles, gapsFile } from './judge-folder.js';
+import type { NumberRange } from './numbers.js';
 
 interface Line {
   readonly at: number;
@@ -13,11 +14,12 @@ interface Line {
 
 /** In order of time; gaps last. */
 export function witness(folder: string, violation: Violation): string[] {
-  const lines = clientFiles(folder).flatMap((name) => linesOf(folder, name, violation));
-  const reads = lines.filter(({ text }) => isRead(text));
-  // One reader who was told too much is enough.
-  const others = new Set(reads.slice(1));
-  const shown = lines.filter((line) => !others.has(line)).sort((one, other) => one.at - other.at);
+  const lines = clientFiles(folder)
+    .flatMap((name) => linesOf(folder, name, violation))
+    .sort((one, other) => one.at - other.at);
+  // The first reader who was told too much is enough.
+  const others = new Set(lines.filter(({ text }) => isRead(text)).slice(1));
+  const shown = lines.filter((line) => !others.has(line));
   return [...shown, ...gapLines(folder, violation)].map(({ text }) => text);
 }
 
@@ -26,10 +28,8 @@ function isRead(text: string): boolean {
 }
 
 function linesOf(folder: string, name: string, violation: Violation): Line[] {
-  const { conversation, first, last, messageId } = violation;
+  const { conversation, first, messageId } = violation;
   const isAboutReading = ['passed', 'unexplained'].includes(violation.kind);
-  // Beside a hole its neighbours show that numbers behind it were issued.
-  const margin = violation.kind === 'P4' ? 1 : 0;
   const file = new HistoryFile(path.join(folder, name));
   const starts = new Map<number, Line>();
   const concerned = new Set<number>();
@@ -42,8 +42,7 @@ function linesOf(folder: string, name: string, violation: Violation): Line[] {
       starts.set(call, line);
       if (messageId !== undefined && file.count > 4 && file.text(4) === messageId) concern(call);
     } else if (file.kind === 'E' && starts.has(file.number(0))) {
-      const touches = file.number(1) <= last + margin && file.number(2) >= first - margin;
-      if (touches) concern(file.number(0));
+      if (concerns(violation, { first: file.number(1), last: file.number(2) })) concern(file.number(0));
       if (concerned.has(file.number(0))) lines.push(line);
       starts.delete(file.number(0));
     } else if ('FPAD'.includes(file.kind) && concerned.has(file.number(0))) lines.push(line);
@@ -60,6 +59,15 @@ function linesOf(folder: string, name: string, violation: Violation): Line[] {
     concerned.add(call);
     lines.push(starts.get(call)!);
   }
+}
+
+/** Whether a call that got these numbers has to do with it. */
+function concerns({ kind, first, last }: Violation, got: NumberRange): boolean {
+  const overlaps = (from: number, to: number) => got.first <= to && got.last >= from;
+  // Of an order that is broken: the smaller number, and the larger one that was known. Those between say nothing more.
+  if (kind === 'P2') return overlaps(first, first) || overlaps(last, last);
+  // Beside a hole its neighbours show that numbers behind it were issued.
+  return kind === 'P4' ? overlaps(first - 1, last + 1) : overlaps(first, last);
 }
 
 function gapLines(folder: string, { conversation, first, last }: Violation): Line[] {
