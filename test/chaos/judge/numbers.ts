@@ -79,7 +79,7 @@ export class RangeSet {
   }
 }
 
-const pageSize = 1_024;
+const pageSize = 4_096;
 
 /** One bit for each number, in pages, so that a number far above the others costs no more than they do. */
 export class BitSet {
