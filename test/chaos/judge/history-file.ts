@@ -23,7 +23,7 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 
 /** The longest line that there may be, and how much is read at once. */
-const chunkBytes = 1 << 18;
+const chunkBytes = 1 << 16;
 const [newline, space, zero] = [10, 32, 48];
 /** Longest part of a line that an error shows. */
 const shownLength = 200;

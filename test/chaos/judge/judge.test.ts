@@ -217,7 +217,10 @@ describe('P4: what may have died with its callers', () => {
 describe('P5: a second number for a message', () => {
   const window = 100;
   const history = (at: number, ...more: string[]) => ({
-    clients: [['S 0 g 1 1 m', 'E 0 1 1 10'], [`S 0 g 1 ${at} m`, `E 0 2 2 ${at}`, ...more]],
+    clients: [
+      ['S 0 g 1 1 m', 'E 0 1 1 10'],
+      [`S 0 g 1 ${at} m`, `E 0 2 2 ${at}`, ...more],
+    ],
   });
   const wrong = ['P5 g: message m got 2 after 1, and no event told of it'];
 
