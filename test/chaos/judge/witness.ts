@@ -12,10 +12,14 @@ interface Line {
   readonly text: string;
 }
 
+/** Whether a call that got these numbers has to do with what is wrong. */
+type Shows = (got: NumberRange) => boolean;
+
 /** In order of time; gaps last. */
 export function witness(folder: string, violation: Violation): string[] {
+  const shows = violation.kind === 'P4' ? besideHole(folder, violation) : concernsWith(violation);
   const lines = clientFiles(folder)
-    .flatMap((name) => linesOf(folder, name, violation))
+    .flatMap((name) => linesOf(folder, name, violation, shows))
     .sort((one, other) => one.at - other.at);
   // The first reader who was told too much is enough.
   const others = new Set(lines.filter(({ text }) => isRead(text)).slice(1));
@@ -27,7 +31,7 @@ function isRead(text: string): boolean {
   return text.split(' ')[1] === 'C';
 }
 
-function linesOf(folder: string, name: string, violation: Violation): Line[] {
+function linesOf(folder: string, name: string, violation: Violation, shows: Shows): Line[] {
   const { conversation, first, messageId } = violation;
   const isAboutReading = ['passed', 'unexplained'].includes(violation.kind);
   const file = new HistoryFile(path.join(folder, name));
@@ -42,7 +46,7 @@ function linesOf(folder: string, name: string, violation: Violation): Line[] {
       starts.set(call, line);
       if (messageId !== undefined && file.count > 4 && file.text(4) === messageId) concern(call);
     } else if (file.kind === 'E' && starts.has(file.number(0))) {
-      if (concerns(violation, { first: file.number(1), last: file.number(2) })) concern(file.number(0));
+      if (shows({ first: file.number(1), last: file.number(2) })) concern(file.number(0));
       if (concerned.has(file.number(0))) lines.push(line);
       starts.delete(file.number(0));
     } else if ('FPAD'.includes(file.kind) && concerned.has(file.number(0))) lines.push(line);
@@ -61,13 +65,31 @@ function linesOf(folder: string, name: string, violation: Violation): Line[] {
   }
 }
 
-/** Whether a call that got these numbers has to do with it. */
-function concerns({ kind, first, last }: Violation, got: NumberRange): boolean {
-  const overlaps = (from: number, to: number) => got.first <= to && got.last >= from;
+function concernsWith({ kind, first, last }: Violation): Shows {
   // Of an order that is broken: the smaller number, and the larger one that was known. Those between say nothing more.
-  if (kind === 'P2') return overlaps(first, first) || overlaps(last, last);
-  // Beside a hole its neighbours show that numbers behind it were issued.
-  return kind === 'P4' ? overlaps(first - 1, last + 1) : overlaps(first, last);
+  if (kind === 'P2') return (got) => overlap(got, first, first) || overlap(got, last, last);
+  return (got) => overlap(got, first, last);
+}
+
+/** The calls with the nearest numbers below and above a hole: they show that numbers behind it were issued. */
+function besideHole(folder: string, { conversation, first, last }: Violation): Shows {
+  let [below, above] = [0, Number.POSITIVE_INFINITY];
+  for (const name of clientFiles(folder)) {
+    const file = new HistoryFile(path.join(folder, name));
+    const calls = new Set<number>();
+    while (file.next()) {
+      if (file.kind === 'S' && file.text(1) === conversation) calls.add(file.number(0));
+      if (file.kind !== 'E' || !calls.delete(file.number(0))) continue;
+      if (file.number(2) < first) below = Math.max(below, file.number(2));
+      if (file.number(1) > last) above = Math.min(above, file.number(1));
+    }
+    file.close();
+  }
+  return (got) => overlap(got, below, below) || overlap(got, above, above);
+}
+
+function overlap(got: NumberRange, first: number, last: number): boolean {
+  return got.first <= last && got.last >= first;
 }
 
 function gapLines(folder: string, { conversation, first, last }: Violation): Line[] {
