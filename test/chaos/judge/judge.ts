@@ -180,8 +180,7 @@ export class Judge {
       const text = `${first} was issued to a call that began after ${call.floor} was known`;
       this.add('P2', conversation, { first, last: call.floor }, text);
     }
-    const twice = conversation.issued.add(first, last);
-    if (twice !== undefined) {
+    for (const twice of conversation.issued.add(first, last)) {
       this.counts.duplicates += twice.last - twice.first + 1;
       this.add('P1', conversation, twice, `${range(twice)} was issued twice`);
     }
@@ -290,12 +289,12 @@ export class Judge {
   /** Whether the message has this number already. A second number is noted. */
   private knows(conversation: Conversation, messageId: string, first: number, at: number): boolean {
     const key = `${conversation.name} ${messageId}`;
-    const known = this.ids.numbers(key, at);
-    if (known?.includes(first)) return true;
-    this.ids.note(key, first);
-    if (known === undefined) return false;
-    const others = known.join(', ');
-    const text = `message ${messageId} got ${first} after ${others}, and no event told of it`;
+    const known = this.ids.noted(key, at);
+    if (known.some(({ number }) => number === first)) return true;
+    this.ids.note(key, first, at);
+    const others = known.filter((noted) => at - noted.at <= this.ids.window).map(({ number }) => number);
+    if (others.length === 0) return false;
+    const text = `message ${messageId} got ${first} after ${others.join(', ')}, and no event told of it`;
     const violation = {
       kind: 'P5' as const,
       conversation: conversation.name,
@@ -370,25 +369,31 @@ function range({ first, last }: NumberRange): string {
   return first === last ? String(first) : `${first}…${last}`;
 }
 
-/** The numbers of message ids, each for one window at least and two at most. */
+/** A number of a message id, and when its reply came. */
+interface Noted {
+  readonly number: number;
+  readonly at: number;
+}
+
+/** The numbers of message ids, each for one window at least. */
 class MessageIds {
-  private recent = new Map<string, number[]>();
-  private older = new Map<string, number[]>();
+  private recent = new Map<string, readonly Noted[]>();
+  private older = new Map<string, readonly Noted[]>();
   private turnedAt: number | undefined;
 
-  constructor(private readonly window: number) {}
+  constructor(readonly window: number) {}
 
-  numbers(key: string, at: number): readonly number[] | undefined {
+  noted(key: string, at: number): readonly Noted[] {
     this.turnedAt ??= at;
     if (at - this.turnedAt > this.window) {
       this.turnedAt = at;
       this.older = this.recent;
       this.recent = new Map();
     }
-    return this.recent.get(key) ?? this.older.get(key);
+    return this.recent.get(key) ?? this.older.get(key) ?? [];
   }
 
-  note(key: string, number: number): void {
-    this.recent.set(key, [...(this.recent.get(key) ?? this.older.get(key) ?? []), number]);
+  note(key: string, number: number, at: number): void {
+    this.recent.set(key, [...this.noted(key, at), { number, at }]);
   }
 }

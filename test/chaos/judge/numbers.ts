@@ -5,38 +5,41 @@ export interface NumberRange {
   readonly last: number;
 }
 
+const nothing: readonly NumberRange[] = [];
+
 /** Ranges that do not touch, in order. Adding at the end costs nothing, elsewhere a binary search. */
 export class RangeSet {
   private readonly firsts: number[] = [];
   private readonly lasts: number[] = [];
 
-  get highest(): number {
-    return this.lasts.at(-1) ?? 0;
-  }
-
-  /** Adds a range, and returns the part of it that was there before, if any: the first one. */
-  add(first: number, last: number): NumberRange | undefined {
-    const end = this.lasts.length;
-    if (end > 0 && this.lasts[end - 1] === first - 1) {
-      this.lasts[end - 1] = last;
-      return undefined;
+  /** Adds a range, and returns the parts of it that were there before. */
+  add(first: number, last: number): readonly NumberRange[] {
+    const { firsts, lasts } = this;
+    const end = lasts.length;
+    if (end > 0 && lasts[end - 1] === first - 1) {
+      lasts[end - 1] = last;
+      return nothing;
     }
     // The first range that reaches up to the new one, or beyond.
     const from = this.indexOfReaching(first - 1);
     let to = from;
     let [joinedFirst, joinedLast] = [first, last];
-    let overlap: NumberRange | undefined;
-    for (; to < end && this.firsts[to]! <= last + 1; to += 1) {
-      const [otherFirst, otherLast] = [this.firsts[to]!, this.lasts[to]!];
-      const [commonFirst, commonLast] = [Math.max(first, otherFirst), Math.min(last, otherLast)];
-      if (overlap === undefined && commonFirst <= commonLast)
-        overlap = { first: commonFirst, last: commonLast };
+    const overlaps: NumberRange[] = [];
+    for (; to < end && firsts[to]! <= last + 1; to += 1) {
+      const [otherFirst, otherLast] = [firsts[to]!, lasts[to]!];
+      const common = { first: Math.max(first, otherFirst), last: Math.min(last, otherLast) };
+      if (common.first <= common.last) overlaps.push(common);
       joinedFirst = Math.min(joinedFirst, otherFirst);
       joinedLast = Math.max(joinedLast, otherLast);
     }
-    this.firsts.splice(from, to - from, joinedFirst);
-    this.lasts.splice(from, to - from, joinedLast);
-    return overlap;
+    if (to === from + 1) {
+      firsts[from] = joinedFirst;
+      lasts[from] = joinedLast;
+    } else {
+      firsts.splice(from, to - from, joinedFirst);
+      lasts.splice(from, to - from, joinedLast);
+    }
+    return overlaps;
   }
 
   has(number: number): boolean {
@@ -76,29 +79,36 @@ export class RangeSet {
   }
 }
 
-/** One bit for each number, for sets without order in them. */
+const pageSize = 4_096;
+
+/** One bit for each number, in pages, so that a number far above the others costs no more than they do. */
 export class BitSet {
-  private words = new Uint32Array(4);
+  private readonly pages = new Map<number, Uint32Array>();
 
   add(number: number): void {
-    const index = number >>> 5;
-    if (index >= this.words.length) {
-      const words = new Uint32Array(Math.max(index + 1, this.words.length * 2));
-      words.set(this.words);
-      this.words = words;
+    const key = Math.floor(number / pageSize);
+    let page = this.pages.get(key);
+    if (page === undefined) {
+      page = new Uint32Array(pageSize / 32);
+      this.pages.set(key, page);
     }
-    this.words[index]! |= 1 << (number & 31);
+    const bit = number % pageSize;
+    page[bit >>> 5]! |= 1 << (bit & 31);
   }
 
   has(number: number): boolean {
-    const word = this.words[number >>> 5];
-    return word !== undefined && (word & (1 << (number & 31))) !== 0;
+    const bit = number % pageSize;
+    const word = this.pages.get(Math.floor(number / pageSize))?.[bit >>> 5] ?? 0;
+    return (word & (1 << (bit & 31))) !== 0;
   }
 
+  /** In order. */
   *[Symbol.iterator](): Generator<number> {
-    for (const [index, word] of this.words.entries()) {
-      if (word === 0) continue;
-      for (let bit = 0; bit < 32; bit += 1) if (word & (1 << bit)) yield index * 32 + bit;
+    for (const key of [...this.pages.keys()].sort((one, other) => one - other)) {
+      for (let bit = 0; bit < pageSize; bit += 1) {
+        const number = key * pageSize + bit;
+        if (this.has(number)) yield number;
+      }
     }
   }
 }
