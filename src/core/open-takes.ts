@@ -117,5 +117,6 @@ export class OpenTakes {
 
 /** The number up to which a tracked conversation is complete. */
 export function completeIn(open: Extract<OpenResult, { readonly status: 'tracked' }>): number {
-  return open.firstOpen === undefined ? open.word.last : open.firstOpen - 1;
+  // Whatever is open above the last number: nobody may read beyond that.
+  return open.firstOpen === undefined ? open.word.last : Math.min(open.word.last, open.firstOpen - 1);
 }
