@@ -369,7 +369,8 @@ export class Reservations {
   }
 }
 
-function exhausted(conversation: string): TidemarkError {
+/** The error for a conversation that has used its last number. */
+export function exhausted(conversation: string): TidemarkError {
   return new TidemarkError(
     'exhausted',
     `${conversation} cannot issue that many numbers: ${maxSequenceNumber} is the last one; continue in a new conversation`,
@@ -377,7 +378,8 @@ function exhausted(conversation: string): TidemarkError {
   );
 }
 
-function corruptEntry(conversation: string, found: string): TidemarkError {
+/** The error for a ledger entry that makes no sense. */
+export function corruptEntry(conversation: string, found: string): TidemarkError {
   return new TidemarkError(
     'ledger_corrupt',
     `the ledger entry of ${conversation} makes no sense (${printable(found)}); it was left as it is: restore or correct it`,

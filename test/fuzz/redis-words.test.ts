@@ -5,21 +5,39 @@
 
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Conversation, groupChat } from '../../src/core/conversation.js';
-import type { TrackedTake } from '../../src/core/tracked-take.js';
+import { groupChat } from '../../src/core/conversation.js';
+import type { Epoch } from '../../src/core/counter-store.js';
+import { openKey, wordKey } from '../../src/counters/redis/keys.js';
 import { RedisCounterStore } from '../../src/counters/redis/redis-counter-store.js';
 import { MemoryLedger } from '../../src/ledgers/memory/memory-ledger.js';
 import { SequenceGenerator } from '../../src/sequence-generator.js';
+import { install, take } from '../integration/redis-support.js';
 import { seed } from '../support/runs.js';
 import { type RedisServer, startRedis } from '../support/servers.js';
-import { waitUntil } from '../support/wait.js';
-import { clear, fuzzed, timeoutMs } from './hostile.js';
-import { plantOnRedis, type RedisPoison, redisPoisons } from './hostile-stores.js';
+import { fuzzed, timeoutMs } from './hostile.js';
+import {
+  hostileValues,
+  hostileWords,
+  plantOnRedis,
+  plantValue,
+  type RedisPoison,
+  redisPoisons,
+} from './hostile-stores.js';
+import {
+  type CallName,
+  callNames,
+  callOf,
+  endingCalls,
+  expectExplained,
+  expectSound,
+  Used,
+  use,
+} from './used-conversations.js';
 
 const generation = 1;
-const callTimeoutMs = 10_000;
 /** A call of a poisoned conversation is answered at once, whatever its deadline. */
-const longestCallMs = 5_000;
+const callTimeoutMs = 20_000;
+const longestCallMs = 10_000;
 /** Conversations that are poisoned at the same time. */
 const maxTogether = 24;
 /** What is removed from Redis is missed for a second, until it counts as lost. */
@@ -27,19 +45,19 @@ const part = 0.005;
 const poisons = redisPoisons(generation);
 
 let server: RedisServer;
+let counters: RedisCounterStore;
 let sequences: SequenceGenerator;
+let epoch: Epoch;
 let runsDone = 0;
 
 beforeAll(async () => {
   server = await startRedis();
-  sequences = new SequenceGenerator({
-    counters: new RedisCounterStore({ url: server.url }),
-    ledger: new MemoryLedger(),
-    timeoutMs: callTimeoutMs,
-  });
+  counters = new RedisCounterStore({ url: server.url });
+  sequences = new SequenceGenerator({ counters, ledger: new MemoryLedger(), timeoutMs: callTimeoutMs });
   const first = groupChat('first');
   await sequences.next(first);
-  expect((await sequences.inspect(first)).generation).toBe(generation);
+  const { history } = await sequences.inspect(first);
+  epoch = { history, generation };
 });
 
 afterAll(async () => {
@@ -47,35 +65,18 @@ afterAll(async () => {
   await server?.stop();
 });
 
-/** A conversation, and every number that calls were given in it. */
-class Used {
-  readonly of: Conversation;
-  readonly key: string;
-  readonly numbers: number[] = [];
-  readonly takes: TrackedTake[] = [];
-
-  constructor(name: string) {
-    this.of = groupChat(name);
-    this.key = `group:${name}`;
-  }
-
-  issued(first: number, last = first): void {
-    for (let number = first; number <= last; number += 1) this.numbers.push(number);
-  }
-}
-
 interface Case {
   readonly poison: RedisPoison;
   /** Whether it had numbers before. */
   readonly isUsed: boolean;
-  readonly asked: readonly string[];
+  readonly asked: readonly CallName[];
 }
 
 /** One that somebody else has written into. */
 class Poisoned extends Used {
   readonly #poison: RedisPoison;
   readonly isUsed: boolean;
-  readonly asked: readonly string[];
+  readonly asked: readonly CallName[];
   at = { key: '', shown: '' as unknown };
 
   constructor(name: string, { poison, isUsed, asked }: Case) {
@@ -90,64 +91,35 @@ class Poisoned extends Used {
   }
 
   async plant(): Promise<void> {
-    const key = await plantOnRedis(server, this.#poison, {
-      conversation: this.key,
-      generation,
-      messageId: 'm',
-    });
+    const place = { conversation: this.key, generation, messageId: 'm' };
+    const key = await plantOnRedis(server, this.#poison, place);
     this.at = { key, shown: await shownBy(this.#poison, key) };
   }
 
   async expectUnchanged(): Promise<void> {
     expect(await shownBy(this.#poison, this.at.key), this.what).toEqual(this.at.shown);
   }
-}
 
-/** Each of the calls, and what came of its numbers. */
-const calls: Readonly<Record<string, (used: Used, id: string) => Promise<unknown>>> = {
-  next: async (used) => used.issued(await sequences.next(used.of)),
-  nextMany: async (used) => {
-    const { first, last } = await sequences.nextMany(used.of, 7);
-    used.issued(first, last);
-  },
-  message: async (used, id) => {
-    const { number, repeated } = await sequences.next(used.of, { messageId: id });
-    if (!repeated) used.issued(number);
-  },
-  take: async (used) => {
-    const take = await sequences.take(used.of, 2);
-    used.issued(take.first, take.last);
-    used.takes.push(take);
-  },
-  takeMessage: async (used, id) => {
-    const take = await sequences.take(used.of, 1, { messageId: id });
-    if (!take.repeated) used.issued(take.first);
-    used.takes.push(take);
-  },
-  settle: async (used) => used.takes.pop()?.settle(),
-  abandon: async (used) => used.takes.pop()?.abandon(),
-  renew: async (used) => used.takes.at(-1)?.renew(),
-  current: (used) => sequences.current(used.of),
-  inspect: (used) => sequences.inspect(used.of),
-  recover: (used) => sequences.recover(used.of),
-  completeUpTo: async (used) => {
-    const completeUpTo = await sequences.completeUpTo(used.of);
-    // Nobody reads beyond what was issued.
-    expect(completeUpTo).toBeLessThanOrEqual(await sequences.current(used.of));
-  },
-  explain: (used) => sequences.explain(used.of, 1),
-  drain: (used) => sequences.drain(used.of),
-};
-const names = Object.keys(calls);
+  /** It succeeds, or says what is wrong with which conversation. */
+  async call(name: CallName): Promise<void> {
+    const error = await callOf(sequences, name, this, 'm');
+    if (error === undefined) return;
+    const what = `${name} with ${this.what}: ${error.message}`;
+    expect(error.message, what).toContain(this.key);
+    expect(error.conversation, what).toBe(this.key);
+    expect(['counter_corrupt', 'invalid_argument', 'lease_expired'], what).toContain(error.code);
+    if (error.code !== 'counter_corrupt') expect(endingCalls, what).toContain(name);
+    expect(error.message, what).not.toMatch(/\p{Cc}/u);
+  }
+}
 
 describe(`hostile words on a real Redis, seed ${seed}`, () => {
   it('each of them, with every call, used before or not', async () => {
+    const asked = [...callNames, 'next', 'take', 'message'] as const;
     for (const isUsed of [true, false]) {
       for (let from = 0; from < poisons.length; from += maxTogether) {
         const some = poisons.slice(from, from + maxTogether);
-        await poisoned(
-          some.map((poison) => ({ poison, isUsed, asked: [...names, 'next', 'take', 'message'] })),
-        );
+        await poisoned(some.map((poison) => ({ poison, isUsed, asked })));
       }
     }
   }, 120_000);
@@ -158,13 +130,92 @@ describe(`hostile words on a real Redis, seed ${seed}`, () => {
       const one = fc.record({
         poison: fc.constantFrom(...poisons),
         isUsed: fc.boolean(),
-        asked: fc.array(fc.constantFrom(...names), { minLength: 1, maxLength: 8 }),
+        asked: fc.array(fc.constantFrom(...callNames), { minLength: 1, maxLength: 8 }),
       });
       const several = fc.array(one, { minLength: 1, maxLength: maxTogether });
       await fc.assert(fc.asyncProperty(several, poisoned), { ...fuzzed(part), endOnFailure: true });
     },
     timeoutMs(2_000, part),
   );
+
+  it.each(hostileWords)(
+    '$name: it is no word, stays as it is, and gives no number that was issued',
+    async (word) => {
+      const conversation = `group:end-${word.command[1]}`;
+      const key = wordKey('seq', conversation, generation);
+      await plantValue(server, key, word);
+      const corrupt = { status: 'corrupt', found: word.command[1] };
+      for (const count of [1, 2, 3, 1_000]) {
+        const claimed = { receiptTtlMs: 9_000, leaseMs: 9_000 };
+        const message = { offset: 0, count: 1, messageId: 'm', tracked: false };
+        const requests = [
+          { conversation, count },
+          { conversation, count, claims: { ...claimed, calls: [message] } },
+        ];
+        for (const request of requests) {
+          expect(await counters.take(epoch, [request])).toMatchObject({ results: [corrupt] });
+          expect(await server.command('GET', key)).toBe(word.command[1]);
+        }
+      }
+      expect(await server.command('EXISTS', `seq:{${conversation}}:receipt:m`)).toBe(0);
+    },
+  );
+
+  it('what stands in the place of another open take is neither settled nor renewed in its stead', async () => {
+    const conversation = 'group:in-place';
+    await install(counters, epoch, conversation);
+    await counters.track(epoch, [{ conversation, completeUpTo: 0 }], 1_000);
+    const foreign = '700 700 9999999999999';
+    await server.command('ZADD', openKey('seq', conversation), '5', foreign);
+    const leased = { conversation, first: 5, last: 5, leaseMs: 1_000 };
+    expect(await counters.settle(epoch, [leased])).toMatchObject({ results: ['gone'] });
+    expect(await counters.renew(epoch, [leased])).toMatchObject({ results: ['gone'] });
+    // Nor does it tell how far the conversation is complete.
+    expect(await counters.readOpen(epoch, [conversation])).toMatchObject({
+      results: [{ status: 'corrupt', found: foreign }],
+    });
+  });
+
+  it('what stands in a lane is no record, and no call is lost for it', async () => {
+    const used = new Used('lanes');
+    const records = [...hostileValues, ...hostileWords].flatMap((value) => {
+      const [first] = value.command;
+      return first === 'SET'
+        ? [value, { ...value, command: ['SET', `${value.command[1]} ${value.command[1]}`] as const }]
+        : [value];
+    });
+    for (const record of records) {
+      const lanes = (await server.command('KEYS', 'seq:lane:*')) as string[];
+      expect(lanes.length).toBeGreaterThan(0);
+      for (const lane of lanes) await plantValue(server, lane, record);
+      const startedAtMs = performance.now();
+      for (let taken = 0; taken <= lanes.length; taken += 1) await use(sequences, used);
+      expect(performance.now() - startedAtMs, record.name).toBeLessThan(longestCallMs);
+    }
+    await expectExplained(sequences, used);
+    expect(await sequences.gaps(used.of)).toEqual([]);
+  });
+
+  it('a sweep and a search for idle words meet anything, and remove no more than old words', async () => {
+    const kept = new Map<string, unknown>();
+    for (const [index, value] of [...hostileValues, ...hostileWords].entries()) {
+      for (const key of [`seq:{group:k${index}}:1`, `seq:{group:k${index}}:1e3`, `seq:{k${index}:1`]) {
+        await plantValue(server, key, value);
+        kept.set(key, await server.command('DUMP', key));
+      }
+      if (value.type === 'string') continue;
+      const key = `seq:{group:old${index}}:1`;
+      await plantValue(server, key, value);
+      kept.set(key, await server.command('DUMP', key));
+    }
+    const { signal } = new AbortController();
+    // The second generation has begun: what is of the first is old.
+    const generationOf = (conversation: string) => (conversation.startsWith('group:old') ? 2 : generation);
+    await counters.sweep(0, generationOf, signal);
+    for await (const idle of counters.idle(0, epoch, 0, signal)) await counters.drain(epoch, idle);
+    for (const [key, shown] of kept) expect(await server.command('DUMP', key), key).toEqual(shown);
+    expect((await take(counters, epoch, 'group:k0')).status).toBe('done');
+  });
 });
 
 /** Conversations are poisoned between calls, and used together with others that are sound. */
@@ -172,54 +223,23 @@ async function poisoned(cases: readonly Case[]): Promise<void> {
   runsDone += 1;
   const bad = cases.map((of, index) => new Poisoned(`bad-${runsDone}-${index}`, of));
   const sound = bad.slice(0, 5).map((_, index) => new Used(`sound-${runsDone}-${index}`));
-  await Promise.all([...bad.filter(({ isUsed }) => isUsed), ...sound].map(use));
+  const all = [...bad, ...sound];
+  await Promise.all([...bad.filter(({ isUsed }) => isUsed), ...sound].map((used) => use(sequences, used)));
   await Promise.all(bad.map((one) => one.plant()));
   for (const share of [1, 0.5]) {
     const startedAtMs = performance.now();
     await Promise.all([
-      ...bad.flatMap((one) =>
-        one.asked.slice(0, Math.ceil(one.asked.length * share)).map((name) => callOf(name, one)),
-      ),
-      ...sound.flatMap((used) => names.map((name) => expectDone(name, used))),
+      ...bad.flatMap((one) => {
+        return one.asked.slice(0, Math.ceil(one.asked.length * share)).map((name) => one.call(name));
+      }),
+      ...sound.map((used) => expectSound(sequences, used)),
     ]);
     expect(performance.now() - startedAtMs).toBeLessThan(longestCallMs);
     await Promise.all(bad.map((one) => one.expectUnchanged()));
   }
-  for (const { key } of bad.map((one) => one.at)) await server.command('DEL', key);
-  await Promise.all([...bad, ...sound].map(use));
-  for (const used of [...bad, ...sound]) await expectExplained(used);
-}
-
-async function use(used: Used): Promise<void> {
-  for (const name of ['take', 'message', 'next', 'nextMany', 'takeMessage'])
-    await calls[name]!(used, `own-${name}`);
-}
-
-/** A call of a poisoned conversation succeeds, or says what is wrong with which. */
-async function callOf(name: string, used: Poisoned): Promise<void> {
-  try {
-    await calls[name]!(used, 'm');
-  } catch (thrown) {
-    const error = clear(thrown);
-    const what = `${name} with ${used.what}: ${error.message}`;
-    expect(error.message, what).toContain(used.key);
-    expect(error.conversation, what).toBe(used.key);
-    expect(['counter_corrupt', 'invalid_argument', 'lease_expired'], what).toContain(error.code);
-    if (error.code === 'invalid_argument') expect(['abandon', 'renew'], what).toContain(name);
-    expect(error.message, what).not.toMatch(/\p{Cc}/u);
-  }
-}
-
-/** Nobody else's business: a call of a sound conversation succeeds, or says the same as without a poison. */
-async function expectDone(name: string, used: Used): Promise<void> {
-  try {
-    await calls[name]!(used, `m-${name}`);
-  } catch (thrown) {
-    // A take that another of these calls has ended meanwhile.
-    const error = clear(thrown);
-    expect(['abandon', 'renew', 'settle'], `${name}: ${error.message}`).toContain(name);
-    expect(['invalid_argument', 'lease_expired'], error.message).toContain(error.code);
-  }
+  for (const { at } of bad) await server.command('DEL', at.key);
+  await Promise.all(all.map((used) => use(sequences, used)));
+  for (const used of all) await expectExplained(sequences, used);
 }
 
 /** The value as Redis has it. Of open takes, those that somebody else wrote: ours may stand beside them. */
@@ -227,20 +247,4 @@ async function shownBy({ type, place, command }: RedisPoison, key: string): Prom
   if (type !== 'zset' || place !== 'open') return server.command('DUMP', key);
   const members = command.slice(1).filter((_, index) => index % 2 === 1);
   return server.command('ZMSCORE', key, ...members);
-}
-
-/** Numbers came once, and what is missing between them is in a recorded gap. */
-async function expectExplained({ of, key, numbers }: Used): Promise<void> {
-  expect(new Set(numbers).size, key).toBe(numbers.length);
-  const last = Math.max(0, ...numbers);
-  expect(last).toBeLessThan(100_000);
-  const issued = new Set(numbers);
-  await waitUntil(`holes of ${key} are explained`, async () => {
-    const gaps = await sequences.gaps(of);
-    for (let number = 1; number <= last; number += 1) {
-      const isExplained = issued.has(number) || gaps.some((gap) => gap.first <= number && number <= gap.last);
-      if (!isExplained) return false;
-    }
-    return true;
-  });
 }

@@ -93,7 +93,7 @@ if not words then
   -- The slot may have been elsewhere meanwhile, and come back with words that are old (I6).
   local noted = pcall('GET', KEYS[keys])
   if type(noted) == 'table' and not string.find(noted.err, 'WRONGTYPE', 1, true) then return noted end
-  local isNote = type(noted) == 'string' and #noted <= 15 and string.find(noted, '^[1-9]%d*$')
+  local isNote = type(noted) == 'string' and #noted <= 12 and string.find(noted, '^[1-9]%d*$')
   local newest = isNote and tonumber(noted) or 0
   if newest > unnoted then return {'FENCED', newest} end
   if newest == unnoted then unnoted = nil end
