@@ -2,6 +2,7 @@ import { TidemarkError } from '../errors.js';
 import type { Call } from './call.js';
 import type { ConversationState } from './conversation-state.js';
 import type { Claim, ClaimResult, Claims } from './counter-store.js';
+import { printable } from './quote.js';
 
 /** The claims of the calls of one conversation's take, in order of arrival. */
 export class ClaimList implements Claims {
@@ -60,7 +61,7 @@ export function deliverKnown(state: ConversationState, claims: readonly ClaimRes
 function corruptReceipt(conversation: string, found: string): TidemarkError {
   return new TidemarkError(
     'counter_corrupt',
-    `the receipt of a message id in ${conversation} is not one (${found}); it was left as it is: find out who wrote it, then delete the key`,
+    `the receipt of a message id in ${conversation} is not one (${printable(found)}); it was left as it is: find out who wrote it, then delete the key`,
     { conversation },
   );
 }

@@ -1,3 +1,4 @@
+import { TidemarkError } from '../errors.js';
 import type { CompleteMark, Ledger } from './ledger.js';
 
 /** How far a conversation has to be complete beyond its mark before that is raised: marks may lag. */
@@ -61,8 +62,23 @@ export class CompleteMarks {
         marks.push({ conversation, completeUpTo });
       }
       for (const { conversation } of marks) this.#waiting.delete(conversation);
-      await this.write(marks).catch(() => undefined);
+      await this.#tryToWrite(marks);
     }
     this.#writing = undefined;
   }
+
+  /** A mark in the ledger that makes no sense must not keep those of other conversations from being raised. */
+  async #tryToWrite(marks: readonly CompleteMark[]): Promise<void> {
+    try {
+      await this.write(marks);
+    } catch (error) {
+      const others = marks.filter(({ conversation }) => conversation !== conversationOf(error));
+      if (others.length < marks.length && others.length > 0) await this.#tryToWrite(others);
+    }
+  }
+}
+
+/** The conversation that an error is about. */
+function conversationOf(error: unknown): string | undefined {
+  return error instanceof TidemarkError ? error.conversation : undefined;
 }

@@ -277,7 +277,8 @@ export class Engine {
 
   /** What stands in the way of a conversation, or of all. */
   #troubleOf(state: ConversationState): TidemarkError | undefined {
-    return state.trouble ?? this.#epochs.trouble(state.slot) ?? this.#disconnected;
+    // Without an epoch nothing is taken, whatever was in the way before.
+    return this.#epochs.trouble(state.slot) ?? state.trouble ?? this.#disconnected;
   }
 
   #emit(event: TidemarkEvent): void {

@@ -5,6 +5,7 @@ import type { EventListener } from './events.js';
 import type { Ledger, LedgerEntry, NewGap } from './ledger.js';
 import { installWindowMs } from './recovery.js';
 import type { ReservationPolicy } from './reservation-policy.js';
+import { corruptEntry, exhausted } from './reservations.js';
 import { corruptWord } from './takes.js';
 
 /** What `recover` found and did. */
@@ -96,6 +97,8 @@ export class Lookups {
     const [outcome] = await this.#ledger.reserve([
       { conversation, generation, saw: undefined, need: 1, policy },
     ]);
+    if (outcome?.status === 'exhausted') throw exhausted(conversation);
+    if (outcome?.status === 'corrupt') throw corruptEntry(conversation, outcome.found);
     if (outcome?.status !== 'reserved') return undefined;
     const { block, mode, gap } = outcome;
     if (gap !== undefined) this.#emit({ type: 'gap', ...gap });

@@ -1,4 +1,13 @@
-import type { CounterStore, Epoch, ExpiredTake, OpenResult, OpenTake, RenewResult } from './counter-store.js';
+import { TidemarkError } from '../errors.js';
+import type {
+  CounterStore,
+  Epoch,
+  ExpiredTake,
+  OpenResult,
+  OpenTake,
+  RenewResult,
+  TrackRequest,
+} from './counter-store.js';
 import type { EpochCalls } from './epoch-calls.js';
 import type { EventListener } from './events.js';
 import type { Ledger, NewGap } from './ledger.js';
@@ -80,6 +89,10 @@ export class OpenTakes {
       this.#calls.fenced(conversation, epoch, generation);
     }
     const allowed = requests.filter(({ conversation }) => !fenced.has(conversation));
+    const behindMark = allowed.filter(({ conversation, completeUpTo }) => {
+      return completeUpTo > lasts[present.indexOf(conversation)]!;
+    });
+    if (behindMark.length > 0) await this.#checkMarks(epoch, behindMark);
     if (allowed.length > 0) {
       const begun = await this.#counters.track(epoch, allowed, this.#leaseMs);
       if (this.#calls.unlessStale(allowed[0]!.conversation, epoch, begun) === undefined) return undefined;
@@ -89,6 +102,20 @@ export class OpenTakes {
       if (!known.has(conversation)) return 'missing';
       return fenced.has(conversation) ? 'fenced' : 'begun';
     });
+  }
+
+  /** A word that is read behind its mark has issued what is complete. Otherwise what is open would look complete (I11). */
+  async #checkMarks(epoch: Epoch, requests: readonly TrackRequest[]): Promise<void> {
+    const reply = await this.#counters.read(
+      epoch,
+      requests.map(({ conversation }) => conversation),
+    );
+    if (reply.status !== 'done') return;
+    for (const [index, { conversation, completeUpTo }] of requests.entries()) {
+      const result = reply.results[index]!;
+      if (result.status === 'present' && completeUpTo > result.word.last)
+        throw markTooHigh(conversation, completeUpTo, result.word.last);
+    }
   }
 
   /** What became of a take. Undefined when the epoch has ended, or tracking has to begin first. */
@@ -120,7 +147,14 @@ export class OpenTakes {
   }
 }
 
+/** The error for a complete mark above everything that was issued. */
+export function markTooHigh(conversation: string, mark: number, highest: number): TidemarkError {
+  const text = `the ledger says that ${conversation} is complete up to ${mark}, and no number above ${highest} was issued; nothing was changed: restore the ledger, or correct the mark`;
+  return new TidemarkError('ledger_corrupt', text, { conversation });
+}
+
 /** The number up to which a tracked conversation is complete. */
 export function completeIn(open: Extract<OpenResult, { readonly status: 'tracked' }>): number {
-  return open.firstOpen === undefined ? open.word.last : open.firstOpen - 1;
+  // Whatever is open above the last number: nobody may read beyond that.
+  return open.firstOpen === undefined ? open.word.last : Math.min(open.word.last, open.firstOpen - 1);
 }

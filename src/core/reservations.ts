@@ -10,6 +10,7 @@ import { GrantBatches, type Sendable } from './grant-batches.js';
 import type { Ledger, ReserveOutcome } from './ledger.js';
 import { LedgerOutage } from './ledger-outage.js';
 import type { ResolvedOptions } from './options.js';
+import { printable } from './quote.js';
 import { installWindowMs } from './recovery.js';
 import { groupBySlot } from './slots.js';
 import type { Look } from './takes.js';
@@ -368,7 +369,8 @@ export class Reservations {
   }
 }
 
-function exhausted(conversation: string): TidemarkError {
+/** The error for a conversation that has used its last number. */
+export function exhausted(conversation: string): TidemarkError {
   return new TidemarkError(
     'exhausted',
     `${conversation} cannot issue that many numbers: ${maxSequenceNumber} is the last one; continue in a new conversation`,
@@ -376,10 +378,11 @@ function exhausted(conversation: string): TidemarkError {
   );
 }
 
-function corruptEntry(conversation: string, found: string): TidemarkError {
+/** The error for a ledger entry that makes no sense. */
+export function corruptEntry(conversation: string, found: string): TidemarkError {
   return new TidemarkError(
     'ledger_corrupt',
-    `the ledger entry of ${conversation} makes no sense (${found}); it was left as it is: restore or correct it`,
+    `the ledger entry of ${conversation} makes no sense (${printable(found)}); it was left as it is: restore or correct it`,
     { conversation },
   );
 }

@@ -8,6 +8,7 @@ import type { CounterStore, Epoch, TakeRequest, TakeResult } from './counter-sto
 import type { CounterWord } from './counter-word.js';
 import { asTidemarkError, type Epochs } from './epochs.js';
 import { maxCountPerCall, type ResolvedOptions } from './options.js';
+import { printable } from './quote.js';
 import { type TakeQueue, TakeQueues } from './take-queues.js';
 
 /** Delay before the next take after the store could not be reached: doubles from the first to the second, in ms. */
@@ -371,7 +372,7 @@ function newClaims(
 export function corruptWord(conversation: string, found: string): TidemarkError {
   return new TidemarkError(
     'counter_corrupt',
-    `the counter word of ${conversation} is not one (${found}); it was left as it is: find out who wrote it, then delete the key`,
+    `the counter word of ${conversation} is not one (${printable(found)}); it was left as it is: find out who wrote it, then delete the key`,
     { conversation },
   );
 }

@@ -9,7 +9,7 @@ import type { EpochCalls } from './epoch-calls.js';
 import { asTidemarkError, type Epochs } from './epochs.js';
 import type { EventListener } from './events.js';
 import type { Ledger } from './ledger.js';
-import { type Begun, completeIn, OpenTakes } from './open-takes.js';
+import { type Begun, completeIn, markTooHigh, OpenTakes } from './open-takes.js';
 import type { ResolvedOptions } from './options.js';
 import { SettleBatches } from './settle-batches.js';
 import { groupBySlot } from './slots.js';
@@ -242,10 +242,16 @@ export class Tracking {
     // In this order: the floor that was read is of the time before the first tracked take, if there is no mark later.
     const [entry] = await this.#ledger.load([conversation]);
     const [mark] = await this.#ledger.completeMarks([conversation]);
-    if (mark !== undefined) return mark;
-    // A word that came meanwhile may issue numbers below the floor: whoever raised that may not have seen the word either.
-    const [again] = (await this.#open.read(epoch, [conversation])) ?? [];
-    return again?.status === 'missing' ? (entry?.floor ?? 0) : undefined;
+    if (mark === undefined) {
+      // A word that came meanwhile may issue numbers below the floor: whoever raised that may not have seen the word either.
+      const [again] = (await this.#open.read(epoch, [conversation])) ?? [];
+      return again?.status === 'missing' ? (entry?.floor ?? 0) : undefined;
+    }
+    // Somebody may have reserved, and settled, since the entry was read.
+    const [newest] = (entry?.ceiling ?? 0) < mark ? await this.#ledger.load([conversation]) : [entry];
+    const ceiling = newest?.ceiling ?? 0;
+    if (mark > ceiling) throw markTooHigh(conversation, mark, ceiling);
+    return mark;
   }
 }
 

@@ -1,4 +1,13 @@
 import type { NewestGeneration, RegisterOptions } from '../core/ledger.js';
+import { TidemarkError } from '../errors.js';
+
+/** The highest generation that there can be. One for every failover, so that nobody comes near it. */
+const maxGeneration = 999_999_999_999;
+
+/** True for what can be a generation. */
+export function isGeneration(value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) >= 1 && (value as number) <= maxGeneration;
+}
 
 /** What a ledger knows when a history is registered, each list rising. */
 export interface KnownGenerations {
@@ -14,6 +23,7 @@ export interface KnownGenerations {
  * Decides the generation of a history. Every ledger calls it inside its transaction.
  *
  * @returns the generation, and what the history has to get beside its own, rising
+ * @throws TidemarkError `ledger_corrupt` where there is none left
  */
 export function decideGeneration(
   { own, earlierName, newest }: KnownGenerations,
@@ -26,6 +36,10 @@ export function decideGeneration(
   if (fitting !== undefined) return { generation: fitting, added: inherited };
   // A generation that is met and not known was forgotten. Whoever has it still lives, so it is not given again.
   const next = Math.max(newest, atLeast) + 1;
+  if (!isGeneration(next)) {
+    const text = `the ledger has the generation ${next - 1}, behind which there is none, so it was not written by Tidemark; find out who wrote it, then repair the ledger`;
+    throw new TidemarkError('ledger_corrupt', text);
+  }
   return { generation: next, added: [...inherited, next] };
 }
 

@@ -129,6 +129,11 @@ export class LaneTakes {
           answer = await this.#recall(sent, error);
         }
       }
+      // This process sends no later take before this one is answered: somebody else has written the record.
+      if (answer.status === 'superseded') {
+        cause = new Error(`${lane.key} holds the record of a take that was never sent`);
+        this.#lanes.get(slot)!.leaveKey(lane);
+      }
       // A take is fenced or has run by now, in any case.
       if (answer.status === 'done') {
         lane.recordAtMs = performance.now();
@@ -184,6 +189,7 @@ export class LaneTakes {
         const args = ['EVALSHA', recall.sha, '1', lane.key, epoch.history, String(number), laneTtl];
         const answer = decodeTake(await connection.runScript(recall, args), plan);
         if (answer.status === 'stale') return { status: 'unknown', why: 'Redis has another history now' };
+        if (answer.status === 'superseded') return { status: 'unknown', why: 'the record makes no sense' };
         if (answer.status !== 'not_run') return answer;
         // An error that is no refusal may have ended the script in the middle, before it wrote its record.
         if (isReply(error)) return { status: 'unknown', why: 'the script failed' };

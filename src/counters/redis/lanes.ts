@@ -6,7 +6,7 @@ export const laneTtlMs = 600_000;
 
 /** Holds the record of one take at a time, so that a reply that was lost can be recalled. */
 export interface Lane {
-  readonly key: string;
+  key: string;
   /** Where its record was written or seen last; undefined when it may be gone. */
   recordOn: RedisConnection | undefined;
   /** When that was, on the monotonic clock. */
@@ -19,6 +19,7 @@ export class Lanes {
   readonly #most: number;
   readonly #made: Lane[] = [];
   readonly #free: Lane[] = [];
+  #left = 0;
   readonly #waiting: { resolve: (lane: Lane) => void; reject: (error: unknown) => void }[] = [];
 
   constructor(keyOf: (number: number) => string, most: number) {
@@ -51,6 +52,13 @@ export class Lanes {
     const next = this.#waiting.shift();
     if (next === undefined) this.#free.push(lane);
     else next.resolve(lane);
+  }
+
+  /** Gives a lane another key. What is under the one that it had stays there, and nobody uses it any more. */
+  leaveKey(lane: Lane): void {
+    lane.key = this.#keyOf(this.#most + this.#left);
+    lane.recordOn = undefined;
+    this.#left += 1;
   }
 
   /** Rejects those that wait with `closed`. */

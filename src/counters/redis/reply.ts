@@ -45,6 +45,8 @@ export type TakeAnswer =
   | Exclude<TakeReply, { status: 'lost' }>
   /** It has not run and never will. */
   | { readonly status: 'not_run' }
+  /** Nor will it: the lane's record is of a later take. */
+  | { readonly status: 'superseded' }
   /** It may have run, and nobody knows. */
   | { readonly status: 'unknown'; readonly why: string };
 
@@ -61,7 +63,7 @@ export function decodeTake(reply: unknown, plan: TakePlan): TakeAnswer {
   if (status === 'FENCED' && isCount(fields[1])) return { status: 'fenced', newerGeneration: fields[1] };
   if (status === 'NOT_RUN') return { status: 'not_run' };
   if (status === 'LOST') return { status: 'unknown', why: 'the record of the lane is gone' };
-  if (status === 'SUPERSEDED') return { status: 'unknown', why: 'a later take ran in the same lane' };
+  if (status === 'SUPERSEDED') return { status: 'superseded' };
   const storeTimeMs = fields[1];
   if (status !== 'DONE' || !isCount(storeTimeMs) || fields.length !== requests.length + plan.claims + 2) {
     return { status: 'unknown', why: unexpected('take', reply).message };

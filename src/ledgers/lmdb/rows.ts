@@ -19,12 +19,14 @@
  * generation for each history. The rows of both are good as they are.
  */
 
+import { isUtf8 } from 'node:buffer';
 import { crc32 } from 'node:zlib';
 import { maxRemaining, maxSequenceNumber } from '../../core/counter-word.js';
 import type { CompleteMark, Gap, GapReason, LedgerEntry } from '../../core/ledger.js';
 import { gapReasons } from '../../core/ledger.js';
 import { TidemarkError } from '../../errors.js';
 import { isCompleteUpTo } from '../complete-marks.js';
+import { isGeneration } from '../generations.js';
 
 /** The version of the table above. It rises with every change that an older program would misread. */
 export const schemaVersion = 3;
@@ -95,7 +97,9 @@ export function entryRange(
   return { start: Buffer.compare(next, first) > 0 ? next : first, end };
 }
 
+/** A key that is no text must not become another one: whoever lists on from there would begin at the wrong place. */
 export function conversationOfEntryKey(key: Uint8Array): string {
+  if (!isUtf8(key)) throw corruptRow('the key of an entry', { found: hex(Buffer.from(key)) });
   return Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString('utf8', 1);
 }
 
@@ -149,9 +153,11 @@ export function decodeEntry(key: Buffer, conversation: string, row: Buffer): Led
     reservedAtMs: row.readUIntBE(3 + 3 * wide, wide),
     frozenUntilMs: isFrozen ? row.readUIntBE(3 + 4 * wide, wide) : 0,
   };
-  const { ceiling, floor, blockSize } = entry;
-  if (ceiling <= maxSequenceNumber && floor <= ceiling && blockSize <= maxRemaining) return entry;
-  return { found: `ceiling ${ceiling}, floor ${floor}, block size ${blockSize}` };
+  const { ceiling, floor, generation, blockSize } = entry;
+  const isSound = ceiling <= maxSequenceNumber && floor <= ceiling && blockSize <= maxRemaining;
+  if (isSound && isGeneration(generation)) return entry;
+  const found = `ceiling ${ceiling}, floor ${floor}, generation ${generation}, block size ${blockSize}`;
+  return { found };
 }
 
 export function encodeGap(key: Buffer, gap: Omit<Gap, 'certain'>): Buffer {
@@ -171,7 +177,7 @@ export function decodeGap(key: Buffer, conversation: string, row: Buffer): Gap |
   const numbersAt = gapPrefix(conversation).length;
   const first = key.readUIntBE(numbersAt, wide);
   const last = key.readUIntBE(numbersAt + wide, wide);
-  if (reason === undefined || last < first || last > maxSequenceNumber) {
+  if (reason === undefined || first < 1 || last < first || last > maxSequenceNumber) {
     return { found: `a gap ${first} to ${last} of reason ${row.readUInt8(1)}` };
   }
   return {
@@ -220,7 +226,10 @@ export function decodeGenerations(key: Buffer, row: Buffer): readonly number[] {
   const count = (row.length - checksumBytes) / wide;
   const intact = Number.isInteger(count) && count > 0 && isSealed(key, row);
   if (!intact) throw corruptRow('the record of a generation', { found: hex(row) });
-  return Array.from({ length: count }, (_, index) => row.readUIntBE(index * wide, wide));
+  const generations = Array.from({ length: count }, (_, index) => row.readUIntBE(index * wide, wide));
+  const wrong = generations.find((generation) => !isGeneration(generation));
+  if (wrong === undefined) return generations;
+  throw corruptRow('the record of a generation', { found: String(wrong) });
 }
 
 /** The error for a row that makes no sense, where there is no outcome to say it with. */

@@ -1,6 +1,6 @@
 import type { NewestGeneration, RegisterOptions } from '../../core/ledger.js';
 import { TidemarkError } from '../../errors.js';
-import { decideGeneration } from '../generations.js';
+import { decideGeneration, isGeneration } from '../generations.js';
 import type { Session } from './connections.js';
 import { clockMs } from './rows.js';
 
@@ -23,12 +23,18 @@ export async function assignGeneration(
   history: string,
   options: RegisterOptions,
 ): Promise<number> {
-  await session.query('SELECT version FROM tidemark_schema WHERE version = 1 FOR UPDATE');
+  const mutex = await session.query('SELECT version FROM tidemark_schema WHERE version = 1 FOR UPDATE');
+  // Without it two histories could get the same generation at the same time, and neither would fence the other (I6).
+  if (mutex.length === 0) {
+    const text =
+      'tidemark_schema has no version 1; nothing was changed. Put it back: INSERT INTO tidemark_schema VALUES (1, 0)';
+    throw new TidemarkError('ledger_corrupt', text);
+  }
   const { renamedFrom } = options;
   const own = await findGenerations(session, history);
   const earlierName = renamedFrom === undefined ? [] : await findGenerations(session, renamedFrom);
   const [row] = await session.query('SELECT COALESCE(MAX(generation), 0) FROM tidemark_generations');
-  const known = { own, earlierName, newest: soundGeneration(row![0]) };
+  const known = { own, earlierName, newest: row![0] === 0 ? 0 : soundGeneration(row![0]) };
   const { generation, added } = decideGeneration(known, options);
   for (const one of added) {
     // Under another name it was seen before, perhaps.
@@ -61,7 +67,7 @@ export async function noteAlive(session: Session, generation: number | undefined
 }
 
 function soundGeneration(value: unknown): number {
-  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value;
-  const text = `tidemark_generations has the generation ${String(value)}, which makes no sense; repair the table`;
+  if (isGeneration(value)) return value;
+  const text = `tidemark_generations has the generation ${String(value)}, which makes no sense; nothing was changed. Find out who wrote it, then delete the row`;
   throw new TidemarkError('ledger_corrupt', text);
 }

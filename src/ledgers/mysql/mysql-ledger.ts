@@ -22,7 +22,7 @@ import { Health } from './health.js';
 import { ensureSchema } from './migrate.js';
 import { type MySqlLedgerOptions, type MySqlSettings, mySqlSettings } from './options.js';
 import { decideAll, lockEntries, maxKeysPerStatement, readClock } from './reserve.js';
-import { entryColumns, gapColumns, gapOf, isCorrupt, soundEntryOf } from './rows.js';
+import { entryColumns, gapColumns, gapOf, isCorrupt, listedEntryOf, soundEntryOf } from './rows.js';
 import { failureOf } from './server-errors.js';
 import { inTransaction } from './transaction.js';
 import { insertGaps, slices, updateEntries, writeChanges } from './write.js';
@@ -161,7 +161,7 @@ export class MySqlLedger implements Ledger {
           [...range, page.after ?? '', page.limit],
         ),
       );
-      return rows.map(soundEntryOf);
+      return rows.map(listedEntryOf);
     });
   }
 

@@ -1,10 +1,13 @@
 /** Rows of the tables, read with suspicion: whatever cannot have been written by Tidemark is corrupt. */
 
-import { maxSequenceNumber } from '../../core/counter-word.js';
+import { isUtf8 } from 'node:buffer';
+import { maxRemaining, maxSequenceNumber } from '../../core/counter-word.js';
 import type { CompleteMark, Gap, GapReason, LedgerEntry } from '../../core/ledger.js';
 import { gapReasons } from '../../core/ledger.js';
+import { printable } from '../../core/quote.js';
 import { TidemarkError } from '../../errors.js';
 import { isCompleteUpTo } from '../complete-marks.js';
+import { isGeneration } from '../generations.js';
 import type { Row } from './connections.js';
 
 /** The columns of an entry, in the order that {@link entryOf} reads them. */
@@ -31,8 +34,9 @@ export function entryOf(row: Row): LedgerEntry | CorruptRow {
   const sound =
     isCount(ceiling) &&
     isCount(floor) &&
-    isCount(generation) &&
+    isGeneration(generation) &&
     isCount(blockSize) &&
+    blockSize <= maxRemaining &&
     isCount(reservedAtMs) &&
     isCount(frozenUntilMs) &&
     ceiling <= maxSequenceNumber &&
@@ -54,11 +58,31 @@ export function soundEntryOf(row: Row): LedgerEntry {
   throw corrupt(entry.conversation, `its row in tidemark_ledger has ${entry.found}`);
 }
 
+/**
+ * The entry of a row that was not asked for by its key. A key that is no text must not become another one: whoever lists on
+ * from there would begin at the wrong place, or at the same one for ever.
+ */
+export function listedEntryOf(row: Row): LedgerEntry {
+  const [key] = row;
+  if (!(key instanceof Uint8Array) || isUtf8(key)) return soundEntryOf(row);
+  const text = `a row of tidemark_ledger has a key that is no text (X'${Buffer.from(key).toString('hex')}'); nothing was changed. Find out who wrote it, then delete the row`;
+  throw new TidemarkError('ledger_corrupt', text);
+}
+
 /** The gap of a row. Throws `ledger_corrupt` for one that cannot be used. */
 export function gapOf(conversation: string, row: Row): Gap {
   const [first, last, reasonText, generation, recordedAtMs] = row;
   const reason = String(reasonText);
-  if (isCount(first) && isCount(last) && isCount(generation) && isCount(recordedAtMs) && isReason(reason)) {
+  if (
+    isCount(first) &&
+    isCount(last) &&
+    first >= 1 &&
+    first <= last &&
+    last <= maxSequenceNumber &&
+    isGeneration(generation) &&
+    isCount(recordedAtMs) &&
+    isReason(reason)
+  ) {
     return {
       conversation,
       first,
@@ -69,7 +93,7 @@ export function gapOf(conversation: string, row: Row): Gap {
       recordedAtMs,
     };
   }
-  throw corrupt(conversation, `a row of it in tidemark_gaps has ${row.map(String).join(', ')}`);
+  throw corrupt(conversation, `a row of it in tidemark_gaps has ${printable(row.map(String).join(', '))}`);
 }
 
 /** The complete mark of a row. Throws `ledger_corrupt` for one that cannot be used. */

@@ -7,12 +7,14 @@
 -- the key holds something else, which stays
 local history = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
 if history ~= ARGV[1] then return {'STALE', history} end
-local MAX_WORD = 9000999999999999
+local UNIT, MAX_WORD = 1000000000000, 9000999999999999
 
 local function drain(key)
   local word = redis.pcall('GET', key)
   if not word or type(word) == 'table' then return false end
   if #word > 16 or not (word == '0' or string.find(word, '^[1-9]%d*$')) or tonumber(word) > MAX_WORD then return false end
+  -- No block reaches above the last number of all.
+  if tonumber(word) % UNIT + math.floor(tonumber(word) / UNIT) >= UNIT then return false end
   redis.call('UNLINK', key)
   return word
 end

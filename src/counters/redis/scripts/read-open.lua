@@ -26,7 +26,12 @@ local function read(key, open)
     local first, ends = string.match(members[i], '^(%d+) %d+ (%d+)$')
     if not first then first, ends = string.match(members[i], '^hold (%d+) %d+ (%d+)$') end
     if not first or #first > 12 then return {word, {members[i]}} end
-    if i == 2 then result[2] = tonumber(first) end
+    if i == 2 then
+      -- The lowest one tells how far a conversation is complete: it must be the one with the lowest number.
+      local place = tonumber(first) - (string.find(members[i], '^hold') and 0.5 or 0)
+      if tonumber(redis.call('ZSCORE', open, members[i])) ~= place then return {word, {members[i]}} end
+      result[2] = tonumber(first)
+    end
     if tonumber(ends) > now then break end
     result[i + 1] = members[i]
   end

@@ -20,8 +20,8 @@ local function renew(open, first, last, lease)
   if lowest[1] and not string.find(lowest[1], '^%d+$') then return 0 end
   if lowest[1] ~= ARGV[2] then return -1 end
   local known = redis.call('ZRANGE', open, first, first, 'BYSCORE')[1]
-  local ends = known and string.match(known, '^%d+ %d+ (%d+)$')
-  if known and not ends then return 0 end
+  local number, ends = string.match(known or '', '^(%d+) %d+ (%d+)$')
+  if known and number ~= first then return 0 end
   local wasOpen = ends and tonumber(ends) > now
   if known then
     redis.call('ZREM', open, known)

@@ -20,7 +20,8 @@ local function remove(open, take)
     -- What somebody else has written into one key must not keep the takes of other conversations from being ended.
     if found.err then return 0 end
     member = found[1]
-    if not member or not string.find(member, '^%d+ %d+ %d+$') then return 0 end
+    -- Nor is it of another take, whatever its place says.
+    if not member or string.match(member, '^(%d+) %d+ %d+$') ~= take then return 0 end
   end
   local removed = redis.pcall('ZREM', open, member)
   if type(removed) == 'table' then return string.find(removed.err, 'WRONGTYPE', 1, true) and 0 or removed end

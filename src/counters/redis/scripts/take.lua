@@ -43,6 +43,8 @@ local UNIT, MAX_WORD = 1000000000000, 9000999999999999
 local ONE_STEP = '-999999999999'
 -- A legal word is at most this after its step; for one number, MAX_WORD - 999999999999.
 local ONE_LIMIT = 9000000000000000
+-- Up to this last number, no ceiling is above the last number of all.
+local HIGH = UNIT - 9001
 local reply = {'DONE', 0}
 -- What a server says that refuses writes: it refuses the first one, and nothing was taken then.
 local refusal
@@ -60,12 +62,12 @@ local function undo(key, step)
     return -1
   end
   -- The text and not `was`, which is not exact above 2^53.
-  if was < 0 or was > MAX_WORD then return call('GET', key) end
+  if was < 0 or was > MAX_WORD or was % UNIT + math.floor(was / UNIT) >= UNIT then return call('GET', key) end
   return -was - 2
 end
 
--- Takes a step. Returns the word that it left, or what the word is, in the form of the reply.
-local function take(key, step, limit)
+-- Takes a step of n numbers. Returns the word that it left, or what the word is, in the form of the reply.
+local function take(key, step, limit, n)
   local word = pcall('INCRBY', key, step)
   if type(word) == 'table' then
     local message = word.err
@@ -76,6 +78,9 @@ local function take(key, step, limit)
   end
   hasWritten = true
   if word <= 0 or word > limit then return undo(key, step) end
+  local last = word % UNIT
+  -- No block reaches above the last number of all. A last number that passed it would begin again at the first one.
+  if last < n or last > HIGH and last + (word - last) / UNIT >= UNIT then return undo(key, step) end
   return word
 end
 
@@ -88,7 +93,7 @@ if not words then
   -- The slot may have been elsewhere meanwhile, and come back with words that are old (I6).
   local noted = pcall('GET', KEYS[keys])
   if type(noted) == 'table' and not string.find(noted.err, 'WRONGTYPE', 1, true) then return noted end
-  local isNote = type(noted) == 'string' and #noted <= 15 and string.find(noted, '^[1-9]%d*$')
+  local isNote = type(noted) == 'string' and #noted <= 12 and string.find(noted, '^[1-9]%d*$')
   local newest = isNote and tonumber(noted) or 0
   if newest > unnoted then return {'FENCED', newest} end
   if newest == unnoted then unnoted = nil end
@@ -100,8 +105,8 @@ local at, unclaimed, claimResults = 5, 2, nil
 -- or whose lease has ended, may have ended long ago.
 local function renew(open, number, now, expires)
   local known = call('ZRANGE', open, number, number, 'BYSCORE')[1]
-  local ends = known and string.match(known, '^%d+ %d+ (%d+)$')
-  if not ends or tonumber(ends) <= now then return false end
+  local first, ends = string.match(known or '', '^(%d+) %d+ (%d+)$')
+  if first ~= string.format('%d', number) or tonumber(ends) <= now then return false end
   call('ZREM', open, known)
   call('ZADD', open, number, string.format('%d %d %s', number, number, expires))
   return true
@@ -136,7 +141,7 @@ local function takeClaimed(word, open, count, claims, ttl, lease)
   if count > 0 or not begun then
     local n = math.max(count, 1)
     local step = string.format('%d', n - n * UNIT)
-    taken = take(word, step, MAX_WORD + n - n * UNIT)
+    taken = take(word, step, MAX_WORD + n - n * UNIT, n)
     if type(taken) ~= 'number' or taken <= 0 then
       -- Too little is left, which does not matter to a message that has its number.
       return count == 0 and type(taken) == 'number' and taken < -1 and 'UNTRACKED' or taken
@@ -192,7 +197,7 @@ end
 -- Takes one number for one message id, which is what most claims are. Most of them are sent once: the number is taken
 -- first, and taken back if there is a receipt.
 local function takeForMessage(word, receipt, ttl)
-  local taken = take(word, ONE_STEP, ONE_LIMIT)
+  local taken = take(word, ONE_STEP, ONE_LIMIT, 1)
   local isTaken = type(taken) == 'number' and taken > 0
   if isTaken and call('SET', receipt, string.format('%d', taken % UNIT), 'PX', ttl, 'NX') then return taken end
   local known = pcall('GET', receipt)
@@ -222,9 +227,10 @@ at = at - unclaimed
 for i = unclaimed, words + 1 do
   local step = ARGV[at + i]
   if step then
-    reply[i + 1] = take(KEYS[i], step, MAX_WORD + tonumber(step))
+    local number = tonumber(step)
+    reply[i + 1] = take(KEYS[i], step, MAX_WORD + number, number % UNIT)
   else
-    reply[i + 1] = take(KEYS[i], ONE_STEP, ONE_LIMIT)
+    reply[i + 1] = take(KEYS[i], ONE_STEP, ONE_LIMIT, 1)
   end
   if refusal then return refusal end
 end

@@ -24,12 +24,14 @@ local function track(key, open, complete)
   if not word then return 0 end
   if type(word) == 'table' then return word.err end
   if #word > 16 or not (word == '0' or string.find(word, '^[1-9]%d*$')) or tonumber(word) > MAX_WORD then return word end
+  -- No block reaches above the last number of all.
+  local last = tonumber(word) % UNIT
+  if last + math.floor(tonumber(word) / UNIT) >= UNIT then return word end
   local generation = redis.pcall('ZRANGE', open, 0, 0)
   if generation.err then return generation.err end
   if generation[1] == ARGV[2] then return 1 end
   -- What somebody else has put there is left as it is.
   if generation[1] and not string.find(generation[1], '^%d+$') then return generation[1] end
-  local last = tonumber(word) % UNIT
   redis.call('ZREMRANGEBYSCORE', open, 0, complete)
   -- The hold of an earlier history, too: the new one begins at the same place or before.
   for _, member in ipairs(redis.call('ZRANGE', open, 0, 0)) do
