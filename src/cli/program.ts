@@ -17,6 +17,7 @@ import { addNext } from './commands/next.js';
 import { addRecover } from './commands/recover.js';
 import { addStamp } from './commands/stamp.js';
 import { addAbandon, addRenew, addSettle, addTake } from './commands/take.js';
+import { addVerify } from './commands/verify.js';
 import { defaultConfigFile } from './config.js';
 import { wholeNumber } from './flags.js';
 import type { Runner } from './runner.js';
@@ -27,7 +28,7 @@ Conversations are written group:g1, private:alice:bob or <type>:<id>; inside an 
 Stores: --data DIR (embedded), or --redis URL and --ledger URL; or TIDEMARK_DATA, or TIDEMARK_REDIS and
 TIDEMARK_LEDGER; or ${defaultConfigFile}. Flags come before the environment, the environment before the file.
 
-Exit status: 0 done; 1 bad lines, or a failure found by doctor; 2 wrong usage; 3 a store is out of reach or busy, try
+Exit status: 0 done; 1 bad lines, or a failure found by doctor or verify; 2 wrong usage; 3 a store is out of reach or busy, try
 again; 4 wrong state, such as a folder in use; 5 unusable data; 70 a fault in Tidemark; 130 and 143 stopped by a signal;
 141 nobody reads the output.`;
 
@@ -70,6 +71,7 @@ export async function buildProgram(runner: Runner): Promise<Command> {
   addList(program, runner);
   addRecover(program, runner);
   addDrain(program, runner);
+  addVerify(program, runner);
   addMigrate(program, runner);
   addDoctor(program, runner);
   addDemo(program, runner);

@@ -1,4 +1,5 @@
 import type { CounterWord } from './counter-word.js';
+import type { RemovableWord } from './ledger.js';
 
 /**
  * The port to whatever holds the counter words: fast and forgetful.
@@ -75,13 +76,16 @@ export interface CounterStore {
   expire(epoch: Epoch, takes: readonly ExpiredTake[]): Promise<SettleReply>;
 
   /**
-   * Removes words and returns them, so that what is left of their blocks can be handed back. After an error they may be gone.
+   * Removes words whose ceiling still is that of the word which the caller saw, and returns them, so that what is left of
+   * their blocks can be handed back. One that reaches further has numbers that its caller knows nothing of: it stays (I14).
+   * After an error they may be gone.
    */
-  drain(epoch: Epoch, conversations: readonly string[]): Promise<DrainReply>;
+  drain(epoch: Epoch, words: readonly RemovableWord[]): Promise<DrainReply>;
 
   /**
    * Conversations with a word of this epoch that nobody has touched for `idleMs`, found at a bounded rate, on the part of
-   * the store that serves `slot`. Some may be named twice.
+   * the store that serves `slot`; with 0 all of them, and those that have something else under the key of a word. Some may be
+   * named twice.
    */
   idle(slot: number, epoch: Epoch, idleMs: number, signal: AbortSignal): AsyncIterable<readonly string[]>;
 

@@ -197,15 +197,18 @@ export class Draining {
     const parts = groupBySlot(this.#counters, frozen, ({ conversation }) => conversation);
     const removals = parts.map(async (part): Promise<readonly Found[]> => {
       const { epoch } = part[0]!;
-      const names = part.map(({ conversation }) => conversation);
-      const reply = await this.#counters.drain(epoch, names);
+      const reply = await this.#counters.drain(epoch, part);
       if (reply.status === 'stale') {
-        this.#epochs.stale(this.#counters.slotOf(names[0]!), epoch);
-        busy.push(...names);
+        this.#epochs.stale(this.#counters.slotOf(part[0]!.conversation), epoch);
+        busy.push(...part.map(({ conversation }) => conversation));
         return [];
       }
       return reply.words.flatMap((word, index) => {
-        return word === undefined ? [] : [{ conversation: names[index]!, word, epoch }];
+        const { conversation } = part[index]!;
+        if (word !== undefined) return [{ conversation, word, epoch }];
+        // It is gone, or somebody extended it without the ledger meanwhile.
+        busy.push(conversation);
+        return [];
       });
     });
     const ends = await Promise.allSettled(removals);

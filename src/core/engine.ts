@@ -35,6 +35,7 @@ import { Receipts } from './receipts.js';
 import { Reservations } from './reservations.js';
 import { Takes } from './takes.js';
 import { Tracking } from './tracking.js';
+import { Verification, type VerificationReport, type VerificationScope } from './verification.js';
 
 /** Longest that `close` waits for takes and reservations under way, in milliseconds. */
 const closeTimeoutMs = 10_000;
@@ -50,6 +51,7 @@ export class Engine {
   readonly tracking: Tracking;
   readonly explanations: Explanations;
   readonly draining: Draining;
+  readonly verify: (scope: VerificationScope, isOver: () => boolean) => Promise<VerificationReport>;
   readonly #counters: CounterStore;
   readonly #clock: Clock;
   readonly #listener: EventListener | undefined;
@@ -143,6 +145,7 @@ export class Engine {
     this.receipts = new Receipts(parts);
     this.tracking = new Tracking({ ...inEpochs, onReady });
     this.draining = new Draining(inEpochs);
+    this.verify = (scope, isOver) => new Verification(inEpochs, scope, isOver).run();
     this.#idleWords = new IdleWords({ ...inEpochs, draining: this.draining });
     const open = new OpenTakes({ ...parts, calls: this.#calls });
     this.explanations = new Explanations({ ...parts, open, calls: this.#calls, tracking: this.tracking });

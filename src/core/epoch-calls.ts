@@ -27,12 +27,20 @@ export class EpochCalls {
    * @param attempt - undefined when it has to be run again
    * @throws TidemarkError what an attempt threw and no retry can help; when it is over, what stood in the way
    */
-  async run<T>(
+  run<T>(
     conversation: string,
     isOver: () => boolean,
     attempt: (epoch: Epoch) => Promise<T | undefined>,
   ): Promise<T> {
-    const slot = this.#counters.slotOf(conversation);
+    return this.runOnSlot(this.#counters.slotOf(conversation), isOver, attempt);
+  }
+
+  /** The same for a slot, whatever is in it. */
+  async runOnSlot<T>(
+    slot: number,
+    isOver: () => boolean,
+    attempt: (epoch: Epoch) => Promise<T | undefined>,
+  ): Promise<T> {
     for (let failures = 0; !isOver(); failures += 1) {
       const result = await this.#attempt(slot, attempt);
       if (result !== undefined) return result;

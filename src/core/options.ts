@@ -1,13 +1,17 @@
 import { TidemarkError } from '../errors.js';
 import type { SequenceRange } from './call.js';
 import type { Clock } from './clock.js';
+import type { Conversation } from './conversation.js';
 import type { CounterStore } from './counter-store.js';
 import { maxSequenceNumber } from './counter-word.js';
 import type { DrainReport } from './draining.js';
 import type { EventListener } from './events.js';
+import type { Finding } from './findings.js';
 import type { Ledger } from './ledger.js';
 import { quote, shown } from './quote.js';
 import { defaultReservationPolicy, maxBlockSize, type ReservationPolicy } from './reservation-policy.js';
+import type { StoredNumber } from './stored-numbers.js';
+import type { VerificationReport } from './verification.js';
 
 /** Most numbers that one call, and one take of a conversation, may ask for. */
 export const maxCountPerCall = 1_000;
@@ -110,6 +114,25 @@ export interface DrainAllOptions extends CallOptions {
   readonly type?: string;
   /** Is told the sums so far, now and then. */
   readonly onProgress?: (report: DrainReport) => void;
+}
+
+/** Options of a verification. */
+export interface VerifyOptions extends CallOptions {
+  /** Only this conversation; all by default. */
+  readonly conversation?: Conversation;
+  /** Only conversations of this type; all by default. */
+  readonly type?: string;
+  /**
+   * The number of every stored message, in order of the conversations' key bytes and then of the numbers, from a read that
+   * began before this call. One conversation at a time is held in memory.
+   */
+  readonly messages?: AsyncIterable<StoredNumber>;
+  /** Mends what can be mended while others issue numbers; nothing is changed by default. */
+  readonly repair?: boolean;
+  /** Is told each finding. */
+  readonly onFinding?: (finding: Finding) => void;
+  /** Is told the sums so far, now and then. */
+  readonly onProgress?: (report: VerificationReport) => void;
 }
 
 /** The options with every default filled in. */

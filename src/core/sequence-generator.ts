@@ -19,9 +19,11 @@ import {
   type GeneratorOptions,
   type MessageIdOptions,
   maxCountPerCall,
+  type VerifyOptions,
 } from './options.js';
 import type { MessageNumber } from './receipts.js';
 import { TrackedTake } from './tracked-take.js';
+import type { VerificationReport } from './verification.js';
 
 /**
  * Issues the sequence numbers of conversations: 1, 2, 3 … in each, never one twice, never backwards.
@@ -331,6 +333,40 @@ export class SequenceGenerator {
       return this.#engine.draining.drainAll(options.type, options.onProgress, isOver);
     };
     return this.#engine.within(options, drainAll, 'no deadline');
+  }
+
+  /**
+   * Compares the counter words with the ledger and, if they are given, with the numbers of stored messages: what one of them
+   * has lost, what makes no sense, numbers that come twice or are missing. Others may issue numbers meanwhile. Changes nothing
+   * unless `repair` is set; then it does what is safe, and never lowers anything.
+   *
+   * @param options - what to look at, and whether to mend it; without `timeoutMs` it takes as long as it takes
+   * @returns how much was looked at, and how often each kind was found; `failures` and `warnings` are what is left of them
+   * @throws TidemarkError `invalid_argument` for messages in another order, or of no conversation; what the stores throw
+   *
+   * @example
+   * ```ts
+   * import { groupChat, MemoryCounterStore, MemoryLedger, SequenceGenerator } from 'tidemark';
+   * const sequences = new SequenceGenerator({ counters: new MemoryCounterStore(), ledger: new MemoryLedger() });
+   * await sequences.nextMany(groupChat('g1'), 3);
+   * async function* messages() {
+   *   for (const number of [1, 2, 2, 3]) yield { conversation: 'group:g1', number };
+   * }
+   * const onFinding = ({ kind, found }) => console.log(kind, found);
+   * const { failures } = await sequences.verify({ messages: messages(), onFinding });
+   * // number_twice 2, so 1 too many messages
+   * console.log(failures); // 1
+   * await sequences.close();
+   * ```
+   */
+  verify(options: VerifyOptions = {}): Promise<VerificationReport> {
+    const { type, messages, repair = false, onFinding, onProgress } = options;
+    const verify = (isOver: () => boolean) => {
+      if (type !== undefined) checkType(type);
+      const conversation = options.conversation && checkConversation(options.conversation).key;
+      return this.#engine.verify({ conversation, type, messages, repair, onFinding, onProgress }, isOver);
+    };
+    return this.#engine.within(options, verify, 'no deadline');
   }
 
   /**

@@ -1,4 +1,5 @@
 import { MemoryCounterStore } from '../../src/counters/memory/memory-counter-store.js';
+import { seenWords } from '../support/seen-words.js';
 import { run } from './counter-store.suite.js';
 
 const reason = 'nobody but the store can write into its memory';
@@ -14,7 +15,7 @@ run({
       endGeneration: async () => {
         const epoch = { history: (await store.history(0)).id, generation: 0 };
         for await (const names of store.idle(0, epoch, 0, new AbortController().signal))
-          await store.drain(epoch, names);
+          await store.drain(epoch, await seenWords(store, epoch, names));
       },
       stop: () => store.close(),
     };

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'vitest';
 import type { Epoch, Grant } from '../../src/core/counter-store.js';
 import { maxRemaining, maxSequenceNumber } from '../../src/core/counter-word.js';
+import { seenWords } from '../support/seen-words.js';
 import {
   asRequests,
   farFutureMs,
@@ -140,7 +141,7 @@ export function describeReads(test: Test, r: Run): void {
 
 export function describeDrain(test: Test, r: Run): void {
   const drain = async (...conversations: readonly string[]) => {
-    const reply = await r.store.drain(r.epoch, conversations);
+    const reply = await r.store.drain(r.epoch, await seenWords(r.store, r.epoch, conversations));
     if (reply.status !== 'done') throw new Error(`drain: ${reply.status}`);
     return reply.words;
   };
@@ -165,6 +166,19 @@ export function describeDrain(test: Test, r: Run): void {
     expect(await r.read(one)).toEqual({ status: 'missing' });
     expect(await r.read(stays)).toEqual(present(3, 7));
     expect(await drain()).toEqual([]);
+  });
+
+  test('I14: drain leaves a word that reaches elsewhere than it was seen to', async () => {
+    const [grown, taken] = [await r.word(1, 7), await r.word(1, 7)];
+    const seen = await seenWords(r.store, r.epoch, [grown, taken]);
+    expect(await r.grant(grown, 'extend', 8, 12)).toBe('granted');
+    await r.takeOne(taken);
+    expect(await r.store.drain(r.epoch, seen)).toEqual({
+      status: 'done',
+      words: [undefined, { last: 2, remaining: 6 }],
+    });
+    expect(await r.read(grown)).toEqual(present(1, 11));
+    expect(await r.read(taken)).toEqual({ status: 'missing' });
   });
 
   test('drain leaves words of another generation', async () => {
@@ -224,7 +238,8 @@ export function describeHistory(test: Test, r: Run): void {
     };
     expect(await r.store.grant(wrong, [grant])).toEqual(stale);
     expect(await r.store.read(wrong, [conversation])).toEqual(stale);
-    expect(await r.store.drain(wrong, [conversation])).toEqual(stale);
+    const seen = await seenWords(r.store, r.epoch, [conversation]);
+    expect(await r.store.drain(wrong, seen)).toEqual(stale);
     expect(await r.read(conversation)).toEqual(present(0, 10));
   });
 

@@ -13,6 +13,7 @@ import { MemoryLedger } from '../../src/ledgers/memory/memory-ledger.js';
 import { SequenceGenerator } from '../../src/sequence-generator.js';
 import { install, take } from '../integration/redis-support.js';
 import { seed } from '../support/runs.js';
+import { seenWords } from '../support/seen-words.js';
 import { type RedisServer, startRedis } from '../support/servers.js';
 import { fuzzed, timeoutMs } from './hostile.js';
 import {
@@ -212,7 +213,8 @@ describe(`hostile words on a real Redis, seed ${seed}`, () => {
     // The second generation has begun: what is of the first is old.
     const generationOf = (conversation: string) => (conversation.startsWith('group:old') ? 2 : generation);
     await counters.sweep(0, generationOf, signal);
-    for await (const idle of counters.idle(0, epoch, 0, signal)) await counters.drain(epoch, idle);
+    for await (const idle of counters.idle(0, epoch, 0, signal))
+      await counters.drain(epoch, await seenWords(counters, epoch, idle));
     for (const [key, shown] of kept) expect(await server.command('DUMP', key), key).toEqual(shown);
     expect((await take(counters, epoch, 'group:k0')).status).toBe('done');
   });

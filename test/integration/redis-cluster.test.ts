@@ -189,7 +189,7 @@ describe('slots that move', () => {
     for (const reply of [
       await take(store, epoch, name),
       await store.read(epoch, [name]),
-      await store.drain(epoch, [name]),
+      await store.drain(epoch, [{ conversation: name, word: { last: 1, remaining: 999 } }]),
     ])
       expect(reply).toEqual({ status: 'stale', history: after.history });
     expect(await to.command('GET', wordKey('seq', name, 1))).toBe(String(999 * 1e12 + 1));

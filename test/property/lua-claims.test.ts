@@ -5,6 +5,7 @@ import type { Claim, CounterStore, Epoch, ExpiredTake, TakeRequest } from '../..
 import { MemoryCounterStore } from '../../src/counters/memory/memory-counter-store.js';
 import { RedisCounterStore } from '../../src/counters/redis/redis-counter-store.js';
 import { randomised, runs, seed } from '../support/runs.js';
+import { seenWords } from '../support/seen-words.js';
 import { type RedisServer, startRedis } from '../support/servers.js';
 
 /** Half as many as other tests have: in each run, something waits for a time to end. */
@@ -227,7 +228,7 @@ class Pair {
       side.epoch = { ...side.epoch, generation: side.epoch.generation + 1 };
     const { store, epoch } = this.memory;
     for await (const names of store.idle(0, epoch, 0, new AbortController().signal))
-      await store.drain(epoch, names);
+      await store.drain(epoch, await seenWords(store, epoch, names));
   }
 
   async #plan(planned: Exclude<Step, { kind: 'generation' }>, keptFor: Kept): Promise<Run> {

@@ -5,6 +5,7 @@ import { maxRemaining, maxSequenceNumber } from '../../src/core/counter-word.js'
 import { MemoryCounterStore } from '../../src/counters/memory/memory-counter-store.js';
 import { RedisCounterStore } from '../../src/counters/redis/redis-counter-store.js';
 import { randomised, runs, seed } from '../support/runs.js';
+import { seenWords } from '../support/seen-words.js';
 import { type RedisServer, startRedis } from '../support/servers.js';
 
 const conversationsPerRun = 3;
@@ -17,7 +18,12 @@ type Operation =
       readonly requests: readonly { of: number; count: number }[];
     }
   | { readonly kind: 'grant'; readonly stale: boolean; readonly grants: readonly GrantPlan[] }
-  | { readonly kind: 'drain'; readonly stale: boolean; readonly which: readonly number[] }
+  | {
+      readonly kind: 'drain';
+      readonly stale: boolean;
+      readonly which: readonly number[];
+      readonly missedBy: number;
+    }
   | { readonly kind: 'read'; readonly stale: boolean };
 
 /** A grant relative to what the word is when it runs, so that most of them fit and the others just miss. */
@@ -75,6 +81,7 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
       kind: fc.constant('drain' as const),
       stale,
       which: fc.uniqueArray(of, { minLength: 1 }),
+      missedBy: fc.constantFrom(0, 0, 0, 1, -1),
     }),
   },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('read' as const), stale }) },
@@ -145,8 +152,11 @@ async function plan(
     return async (store, own) => comparable(await store.take(seenBy(own), requests));
   }
   if (step.kind === 'drain') {
-    const names = step.which.map(name);
-    return async (store, own) => comparable(await store.drain(seenBy(own), names));
+    const seen = await seenWords(memory, epoch, step.which.map(name));
+    const words = seen.map(({ conversation, word }) => {
+      return { conversation, word: { ...word, remaining: Math.max(0, word.remaining + step.missedBy) } };
+    });
+    return async (store, own) => comparable(await store.drain(seenBy(own), words));
   }
   const words = await memory.read(
     epoch,

@@ -23,7 +23,15 @@ import type {
   TrackReply,
   TrackRequest,
 } from '../../src/core/counter-store.js';
-import { isWord, maxRemaining, packWord, takeFrom, unpackWord } from '../../src/core/counter-word.js';
+import {
+  ceilingOf,
+  isWord,
+  maxRemaining,
+  packWord,
+  takeFrom,
+  unpackWord,
+} from '../../src/core/counter-word.js';
+import type { RemovableWord } from '../../src/core/ledger.js';
 import type { KeptClaims } from '../../src/counters/memory/kept-claims.js';
 import { TidemarkError } from '../../src/errors.js';
 import type { Random } from './random.js';
@@ -85,15 +93,17 @@ export class SimulatedCounterStore implements CounterStore {
     return !this.isolatedOn.has(slot) && this.#at(slot).history === history;
   }
 
-  async drain(epoch: Epoch, conversations: readonly string[]): Promise<DrainReply> {
-    const slot = this.slotOf(conversations[0]!);
+  async drain(epoch: Epoch, seen: readonly RemovableWord[]): Promise<DrainReply> {
+    const slot = this.slotOf(seen[0]!.conversation);
     await this.#way(slot);
     const redis = this.#at(slot);
     if (epoch.history !== redis.history) return this.#stale(redis);
-    const words = conversations.map((conversation) => {
+    const words = seen.map(({ conversation, word }) => {
       const packed = redis.words.get(wordKey(conversation, epoch));
+      const found = packed === undefined ? undefined : unpackWord(packed)!;
+      if (found === undefined || ceilingOf(found) !== ceilingOf(word)) return undefined;
       redis.words.delete(wordKey(conversation, epoch));
-      return packed === undefined ? undefined : unpackWord(packed);
+      return found;
     });
     await this.#delay();
     if (this.#random.chance(this.#rates.lostAfter)) throw unavailable('counter_unavailable');

@@ -1,10 +1,11 @@
 /** What `tidemark doctor` looks at in MySQL or MariaDB, over a connection of its own. */
 
-import { type Connection, createConnection } from 'mysql2/promise';
+import type { Connection } from 'mysql2/promise';
 import { TidemarkError } from '../../errors.js';
 import { MySqlLedger } from '../../ledgers/mysql/mysql-ledger.js';
 import { type MySqlSettings, mySqlSettings } from '../../ledgers/mysql/options.js';
 import { type Check, clockCheck, reasonOf, within } from './doctor.js';
+import { connect } from './mysql-connection.js';
 
 /** Everything about one MySQL or MariaDB server. Faults become checks; nothing is thrown. */
 export async function examineLedger(url: string, timeoutMs: number): Promise<Check[]> {
@@ -38,16 +39,6 @@ export async function examineLedger(url: string, timeoutMs: number): Promise<Che
   } finally {
     connection?.destroy();
   }
-}
-
-async function connect({ driver }: MySqlSettings, timeoutMs: number): Promise<Connection> {
-  const { host, port, user, password, database, ssl, socketPath } = driver;
-  const given = { host, port, user, password, database, ssl, socketPath };
-  const options = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
-  const connection = await createConnection({ ...options, connectTimeout: timeoutMs });
-  // A connection that is lost later fails the query under way; that is reported.
-  connection.on('error', () => undefined);
-  return connection;
 }
 
 async function examineConnected(connection: Connection): Promise<Check[]> {

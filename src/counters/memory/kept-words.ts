@@ -2,12 +2,14 @@ import { setImmediate as immediate } from 'node:timers/promises';
 import type { Grant, GrantResult } from '../../core/counter-store.js';
 import {
   type CounterWord,
+  ceilingOf,
   lastOf,
   maxRemaining,
   maxSequenceNumber,
   packWord,
   remainingOf,
 } from '../../core/counter-word.js';
+import type { RemovableWord } from '../../core/ledger.js';
 
 /** Words that are looked at for idle ones before everything else has its turn. */
 const idlePerStep = 1_000;
@@ -50,12 +52,14 @@ export class KeptWords {
     return 'granted';
   }
 
-  /** Removes a word. */
-  drain(conversation: string): CounterWord | undefined {
+  /** Removes a word, if it still reaches as far as it was seen to (I14). */
+  drain({ conversation, word: seen }: RemovableWord): CounterWord | undefined {
     const kept = this.#words.get(conversation);
     if (kept === undefined) return undefined;
+    const word = decoded(kept.word);
+    if (ceilingOf(word) !== ceilingOf(seen)) return undefined;
     this.#words.delete(conversation);
-    return decoded(kept.word);
+    return word;
   }
 
   /** Conversations whose word nobody has changed for `idleMs`, from one step of the walk after the other. */

@@ -25,6 +25,7 @@ import type {
   TrackRequest,
 } from '../../core/counter-store.js';
 import { lastOf, takeFrom } from '../../core/counter-word.js';
+import type { RemovableWord } from '../../core/ledger.js';
 import { checkInteger } from '../../core/options.js';
 import { TidemarkError } from '../../errors.js';
 import { KeptClaims } from './kept-claims.js';
@@ -282,13 +283,12 @@ export class MemoryCounterStore implements CounterStore {
    *
    * @param epoch - the history that the caller believes in; another one answers `stale`
    * @param conversations - keys of distinct conversations
-   * @returns what each was, undefined where there was none; or `stale`
+   * @returns what each was, undefined where there was none, or one that reaches elsewhere and stays; or `stale`
    * @throws TidemarkError `closed`
    */
-  async drain(epoch: Epoch, conversations: readonly string[]): Promise<DrainReply> {
+  async drain(epoch: Epoch, words: readonly RemovableWord[]): Promise<DrainReply> {
     return this.#in(epoch, () => {
-      const words = conversations.map((conversation) => this.#words.drain(conversation));
-      return { status: 'done', words };
+      return { status: 'done', words: words.map((word) => this.#words.drain(word)) };
     });
   }
 

@@ -21,6 +21,8 @@ import type {
   TrackReply,
   TrackRequest,
 } from '../../core/counter-store.js';
+import { ceilingOf } from '../../core/counter-word.js';
+import type { RemovableWord } from '../../core/ledger.js';
 import { closed, isReply } from './failures.js';
 import { Histories, ServerRuns } from './histories.js';
 import { openKey, receiptKey, wordKey } from './keys.js';
@@ -292,16 +294,17 @@ export class RedisCounterStore implements CounterStore {
   }
 
   /**
-   * Removes words.
+   * Removes words that reach exactly as far as the caller saw.
    *
    * @param epoch - the history that the caller believes in, checked inside Redis, and its generation
-   * @param conversations - at most 1,000 keys of distinct conversations
-   * @returns what each was, undefined where there was none; or `stale`
+   * @param words - at most 1,000, of distinct conversations, as they were seen
+   * @returns what each was, undefined where there was none, or one that reaches elsewhere and stays; or `stale`
    * @throws TidemarkError `counter_unavailable`, `counter_unsupported`, `closed`; then words may be gone
    */
-  async drain(epoch: Epoch, conversations: readonly string[]): Promise<DrainReply> {
-    const keys = conversations.map((conversation) => this.#wordKey(conversation, epoch));
-    const reply = await this.#calls.run('drain', epoch, conversations[0], keys, []);
+  async drain(epoch: Epoch, words: readonly RemovableWord[]): Promise<DrainReply> {
+    const keys = words.map(({ conversation }) => this.#wordKey(conversation, epoch));
+    const ceilings = words.map(({ word }) => String(ceilingOf(word)));
+    const reply = await this.#calls.run('drain', epoch, words[0]?.conversation, keys, ceilings);
     return decodeDrain(reply, keys.length);
   }
 
@@ -310,7 +313,7 @@ export class RedisCounterStore implements CounterStore {
    *
    * @param slot - the words of the whole server that serves it are looked at
    * @param epoch - only words of its generation
-   * @param idleMs - in whole seconds; reading a word touches it
+   * @param idleMs - in whole seconds; reading a word touches it. With 0 every word counts, and no right to ask is needed
    * @param signal - ends the walk early, without an error
    * @throws TidemarkError `counter_unavailable`, `counter_unsupported` (the user lacks a permission, or Redis evicts by LFU and
    * does not know), `closed`

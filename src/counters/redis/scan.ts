@@ -23,12 +23,14 @@ async function* words(
   connection: RedisConnection,
   prefix: string,
   signal: AbortSignal,
+  ofAnyType = false,
 ): AsyncGenerator<readonly FoundWord[]> {
   const pattern = wordPattern(prefix);
+  const ofType = ofAnyType ? [] : ['TYPE', 'string'];
   let cursor = '0';
   do {
     if (signal.aborted) return;
-    const scan = ['SCAN', cursor, 'MATCH', pattern, 'COUNT', String(keysPerStep), 'TYPE', 'string'];
+    const scan = ['SCAN', cursor, 'MATCH', pattern, 'COUNT', String(keysPerStep), ...ofType];
     const [next, keys] = (await connection.call(scan)) as [string, string[]];
     yield keys.flatMap((key) => {
       const word = readWordKey(prefix, key);
@@ -73,7 +75,8 @@ export async function sweepWords(
 }
 
 /**
- * Conversations with a word of the generation that nobody has touched for `idleMs`. Redis counts whole seconds.
+ * Conversations with a word of the generation that nobody has touched for `idleMs`; with 0 all of them, whatever is under the
+ * keys. Redis counts whole seconds.
  *
  * @throws TidemarkError `counter_unsupported` when the server does not know, or the user may not ask
  */
@@ -82,15 +85,16 @@ export async function* idleWords(
   parts: { readonly prefix: string; readonly epoch: Epoch; readonly idleMs: number },
   signal: AbortSignal,
 ): AsyncGenerator<readonly string[]> {
-  for await (const found of words(connection, parts.prefix, signal)) {
-    const present = found.filter(({ generation }) => generation === parts.epoch.generation);
-    const asked = present.map(({ key }) => connection.call(['OBJECT', 'IDLETIME', key]));
-    const seconds = await answered(asked, (error) =>
-      idleNotSupported(connection.endpoint, parts.prefix, error),
-    );
+  const { prefix, epoch, idleMs } = parts;
+  for await (const found of words(connection, prefix, signal, idleMs === 0)) {
+    const present = found.filter(({ generation }) => generation === epoch.generation);
+    // Without being asked for: not every user may ask, and not every server knows.
+    const asked = idleMs === 0 ? [] : present.map(({ key }) => connection.call(['OBJECT', 'IDLETIME', key]));
+    const seconds = await answered(asked, (error) => idleNotSupported(connection.endpoint, prefix, error));
     const idle = present.filter((_, index) => {
+      if (idleMs === 0) return true;
       const idleSeconds = seconds[index];
-      return typeof idleSeconds === 'number' && idleSeconds * 1_000 >= parts.idleMs;
+      return typeof idleSeconds === 'number' && idleSeconds * 1_000 >= idleMs;
     });
     const names = idle.map(({ conversation }) => conversation);
     // A step may find more keys than were asked for, and no call may name more conversations than the store's trait says.

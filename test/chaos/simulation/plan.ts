@@ -70,6 +70,11 @@ const families: readonly Family[] = [
   },
   { name: 'new names', faults: ['rename', 'pause', 'failOver'] },
   { name: 'drained', faults: ['drain', 'drain', 'failOver', 'redisDown', 'ledgerDown', 'pause'] },
+  {
+    name: 'drained, unbacked',
+    faults: ['drain', 'drain', 'ledgerDown', 'ledgerDown', 'pause'],
+    ledgerOutage: 'continue',
+  },
   { name: 'drained, deaths', faults: ['drain', 'drain', 'crash', 'failOver'], excuses: inPlace },
 ];
 
