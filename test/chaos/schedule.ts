@@ -156,7 +156,9 @@ function drawLoss(random: Random): Loss {
 }
 
 function mayHappen(name: FaultName, loss: Loss): boolean {
-  const { losesWords, losesEntries } = faultKinds[name];
+  const { losesWords, losesEntries, movesSlots } = faultKinds[name];
+  // The words of a slot that moves are of another history: nobody finds them any more.
+  if (movesSlots === true && loss === 'entries') return false;
   return !(losesWords === true && loss !== 'words') && !(losesEntries === true && loss !== 'entries');
 }
 

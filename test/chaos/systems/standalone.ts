@@ -38,7 +38,7 @@ export class StandaloneSystem implements System {
       'half-open-counters': network.halfOpen,
       'counter-replies-dropped': network.repliesDropped,
       'reset-after-request': network.resetAfterRequest,
-      'kill-replica': (fault) => restart([this.replica], fault),
+      'kill-replica': (fault) => this.killReplica(fault),
       'pause-replica': (fault) => pause([this.replica], fault),
       'restart-counters': (fault) => this.restart(fault),
       'restore-old-counters': (fault) => this.restoreOld(fault),
@@ -72,6 +72,12 @@ export class StandaloneSystem implements System {
   async stop(): Promise<void> {
     for (const proxy of this.proxies) await proxy.stop();
     for (const server of [this.primary, this.replica]) await server.stop();
+  }
+
+  private async killReplica(fault: Fault): Promise<void> {
+    await restart([this.replica], fault);
+    // It was told whom to follow, and has forgotten that.
+    await replicate(this.replica, this.primary);
   }
 
   private async restart({ durationMs }: Fault): Promise<void> {
