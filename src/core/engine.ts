@@ -257,7 +257,8 @@ export class Engine {
     this.#epochs.close();
     this.receipts.close();
     this.#reservations.outage.close();
-    await this.#withinCloseTimeout(this.#gapRecorder.close());
+    await this.#withinCloseTimeout(this.#gapRecorder.recorded());
+    this.#gapRecorder.giveUp();
     for (const state of this.#states.inUse) state.failAll(closed());
     this.#deadlines.close();
     try {

@@ -30,7 +30,7 @@ export class GapRecorder {
   #recording: Promise<void> | undefined;
   /** Records of lost takes under way. */
   readonly #recordings = new Set<Promise<void>>();
-  #closing = false;
+  #givenUp = false;
 
   constructor(parts: {
     counters: CounterStore;
@@ -77,10 +77,14 @@ export class GapRecorder {
     this.#recording ??= this.#recordLeft();
   }
 
-  /** One last try for what waits, then no more tries. */
-  async close(): Promise<void> {
-    this.#closing = true;
+  /** Waits until everything is recorded: what is not, nobody will ever explain. */
+  async recorded(): Promise<void> {
     await Promise.all([this.#recording, ...this.#recordings]);
+  }
+
+  /** No more tries. */
+  giveUp(): void {
+    this.#givenUp = true;
   }
 
   async #recordLost(states: readonly ConversationState[], epoch: Epoch): Promise<void> {
@@ -91,7 +95,7 @@ export class GapRecorder {
         for (const gap of gaps) this.#emit({ type: 'gap', ...gap });
         break;
       } catch (error) {
-        if (this.#closing) break;
+        if (this.#givenUp) break;
         const trouble = asTidemarkError(error);
         for (const state of states) state.trouble = trouble;
         await sleep(this.#clock, backoffMs(failures, firstRetryMs, maxRetryMs));
@@ -137,7 +141,7 @@ export class GapRecorder {
         for (const gap of gaps) this.#emit({ type: 'gap', ...gap });
         this.#release(this.#held.splice(0));
       } catch {
-        if (this.#closing) break;
+        if (this.#givenUp) break;
         this.#left = [...gaps, ...this.#left];
         await sleep(this.#clock, backoffMs(failures, firstRetryMs, maxRetryMs));
         failures += 1;

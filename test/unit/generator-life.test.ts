@@ -136,6 +136,24 @@ describe('close', () => {
     expect(await ledger.gaps('group:g1', { from: 1, to: 100, limit: 10 })).toEqual([]);
   });
 
+  it('P4: waits for a ledger that is away for a while, so that what callers left is recorded', async () => {
+    const { clock, ledger, sequences } = simulated();
+    await clock.run(sequences.next(g1));
+    const controller = new AbortController();
+    const given = failure(sequences.nextMany(g1, 3, { signal: controller.signal }));
+    await clock.run(clock.sleep(0));
+    controller.abort();
+    expect((await given).code).toBe('aborted');
+    ledger.up = false;
+    clock.setTimer(3_000, () => {
+      ledger.up = true;
+    });
+    await clock.run(sequences.close());
+    expect(await clock.run(ledger.gaps('group:g1', { from: 1, to: 100, limit: 10 }))).toMatchObject([
+      { first: 2, last: 4, reason: 'abandoned' },
+    ]);
+  });
+
   it('without a close the next start goes on behind the block, with the gap recorded', async () => {
     const ledger = new MemoryLedger();
     const died = new SequenceGenerator({ counters: new MemoryCounterStore(), ledger });
