@@ -6,7 +6,8 @@ import { InvalidArgumentError } from 'commander';
 export function integer(least: number, most: number): (text: string) => number {
   return (text) => {
     const value = Number(text);
-    if (Number.isInteger(value) && value >= least && value <= most) return value;
+    // An empty text, of a variable that is not set, is none.
+    if (/^-?\d+$/.test(text) && value >= least && value <= most) return value;
     throw new InvalidArgumentError(`It must be an integer from ${least} to ${most}.`);
   };
 }

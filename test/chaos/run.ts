@@ -12,7 +12,7 @@ import { tableOf } from './issuers/tables.js';
 import { openForOperator } from './issuers/tidemark.js';
 import type { Verdict } from './judge/judge.js';
 import { gapsFile, judgeFolder } from './judge/judge-folder.js';
-import { type Fault, faultsOf, type Schedule } from './schedule.js';
+import { type Fault, faultsOf, lossSpacingMs, type Schedule } from './schedule.js';
 import { ClusterSystem } from './systems/cluster.js';
 import { EmbeddedSystem } from './systems/embedded.js';
 import type { LedgerServer, RunLedger } from './systems/ledger-server.js';
@@ -147,9 +147,14 @@ class Run {
 
   async #break(group: Parameters<typeof faultsOf>[1]): Promise<void> {
     const startedAtMs = performance.now();
+    let mayLoseAtMs = 0;
     for (const fault of faultsOf(this.schedule, group)) {
-      await sleep(Math.max(0, fault.atMs - (performance.now() - startedAtMs)));
+      const losesWords = faultKinds[fault.kind].losesWords === true;
+      // A fault that had to wait for others must not come closer to the next than the schedule has it (P2).
+      const atMs = losesWords ? Math.max(fault.atMs, mayLoseAtMs) : fault.atMs;
+      await sleep(Math.max(0, atMs - (performance.now() - startedAtMs)));
       await this.#inflict(fault, this.#inflictions[fault.kind]);
+      if (losesWords) mayLoseAtMs = performance.now() - startedAtMs + lossSpacingMs;
     }
   }
 

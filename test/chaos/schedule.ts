@@ -68,7 +68,7 @@ export interface Schedule {
 type Loss = 'words' | 'entries' | 'nothing';
 
 /** Words that are lost in place twice within a second may break the order (P2). */
-const lossSpacingMs = 1_500;
+export const lossSpacingMs = 1_500;
 
 /** What is not left to the seed. */
 export interface DrawOptions {
