@@ -181,7 +181,7 @@ describe('words and the ledger', () => {
         expect(kinds).toEqual([]);
       }
     } finally {
-      await load.stop();
+      await load.finish();
       await folder.remove();
     }
   });
@@ -216,7 +216,9 @@ describe('stored messages', () => {
     // What g2 had issued before the message that told of it, nobody stored.
     expect(await command('--messages', query)).toMatchObject({
       status: 0,
-      stdout: expect.stringMatching(/group:g2: 1-6: 6 below[^]*2 conversations, 4 messages, 0 failures, 1 warning\n$/),
+      stdout: expect.stringMatching(
+        /group:g2: 1-6: 6 below[\s\S]*2 conversations, 4 messages, 0 failures, 1 warning\n$/,
+      ),
     });
   });
 

@@ -150,9 +150,8 @@ export class RedisCounterStore implements CounterStore {
   }
 
   /**
-   * Takes numbers for distinct conversations, in one atomic step.
-   *
-   * While Redis is out of reach after the take was sent, this stays pending; then it recalls what became of the take.
+   * Takes numbers for distinct conversations, in one atomic step. While Redis is out of reach after the take was sent, this
+   * stays pending; then it recalls what became of the take.
    *
    * @param epoch - the history that the caller believes in, checked inside Redis, and its generation
    * @param requests - at most 1,000, each for 1 to 1,000 numbers
@@ -298,21 +297,20 @@ export class RedisCounterStore implements CounterStore {
    *
    * @param epoch - the history that the caller believes in, checked inside Redis, and its generation
    * @param words - at most 1,000, of distinct conversations, as they were seen
-   * @returns what each was, undefined where there was none, or one that reaches elsewhere and stays; or `stale`
+   * @returns what each was, undefined where none was removed; or `stale`
    * @throws TidemarkError `counter_unavailable`, `counter_unsupported`, `closed`; then words may be gone
    */
   async drain(epoch: Epoch, words: readonly RemovableWord[]): Promise<DrainReply> {
     const keys = words.map(({ conversation }) => this.#wordKey(conversation, epoch));
-    const ceilings = words.map(({ word }) => String(ceilingOf(word)));
-    const reply = await this.#calls.run('drain', epoch, words[0]?.conversation, keys, ceilings);
+    const args = words.map(({ word }) => String(ceilingOf(word)));
+    const reply = await this.#calls.run('drain', epoch, words[0]?.conversation, keys, args);
     return decodeDrain(reply, keys.length);
   }
 
   /**
-   * Conversations whose word nobody has touched for some time, at most 500 looked at every 20 ms.
+   * Conversations whose word nobody has touched for some time, at most 500 looked at every 20 ms, of one generation.
    *
    * @param slot - the words of the whole server that serves it are looked at
-   * @param epoch - only words of its generation
    * @param idleMs - in whole seconds; reading a word touches it. With 0 every word counts, and no right to ask is needed
    * @param signal - ends the walk early, without an error
    * @throws TidemarkError `counter_unavailable`, `counter_unsupported` (the user lacks a permission, or Redis evicts by LFU and
@@ -366,8 +364,8 @@ export class RedisCounterStore implements CounterStore {
   }
 
   /**
-   * Waits for the answers under way, no longer than the reply timeout, removes what the store keeps in Redis for itself,
-   * and ends the connections. Calls that are still under way then, and later ones, are rejected with `closed`.
+   * Waits for answers, no longer than the reply timeout, removes what the store keeps in Redis for itself, and ends the
+   * connections. Calls that are still under way then, and later ones, are rejected with `closed`.
    */
   close(): Promise<void> {
     this.#closing ??= this.#close();

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { startProxy, type TcpProxy } from '../../support/proxy.js';
 import { replicate } from '../../support/replicate.js';
 import { type RedisServer, startRedis } from '../../support/servers.js';
+import { waitUntil } from '../../support/wait.js';
 import type { Fault, Schedule } from '../schedule.js';
 import type { RunLedger } from './ledger-server.js';
 import { networkFaults } from './network.js';
@@ -93,7 +94,8 @@ export class StandaloneSystem implements System {
   private async restoreOld({ durationMs }: Fault): Promise<void> {
     const aof = isAppending(this.schedule);
     const [file, kept] = [this.fileOf(aof ? appendOnlyFolder : snapshotFile), this.fileOf('kept')];
-    if (!aof) await this.primary.command('SAVE');
+    // It refuses while it writes one for its replica.
+    if (!aof) await waitUntil('a snapshot', async () => (await this.primary.command('SAVE')) === 'OK');
     await cp(file, kept, { recursive: true });
     await sleep(durationMs);
     await this.primary.kill();
