@@ -352,10 +352,8 @@ export class SequenceGenerator {
    * async function* messages() {
    *   for (const number of [1, 2, 2, 3]) yield { conversation: 'group:g1', number };
    * }
-   * const onFinding = ({ kind, found }) => console.log(kind, found);
-   * const { failures } = await sequences.verify({ messages: messages(), onFinding });
-   * // number_twice 2, so 1 too many messages
-   * console.log(failures); // 1
+   * const { failures, found } = await sequences.verify({ messages: messages() });
+   * console.log(failures, found); // 1 { number_twice: 1 }
    * await sequences.close();
    * ```
    */
