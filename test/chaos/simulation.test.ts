@@ -3,13 +3,13 @@
 import { execFile } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import { compiledFile } from '../support/compiled.js';
-import { anySeed } from './arguments.js';
 import { protections } from './protections.js';
 import { drawPlan } from './simulation/plan.js';
 import { shrink } from './simulation/shrink.js';
 import { simulate } from './simulation/simulate.js';
 
-const seed = Number(process.env['TIDEMARK_SEED'] ?? anySeed());
+/** The same each time, so that what it says of a tree never changes; longer ones draw others. */
+const seed = Number(process.env['TIDEMARK_SEED'] ?? 1);
 const seconds = Number(process.env['TIDEMARK_SIMULATION_SECONDS'] ?? 60);
 const longMs = 120_000;
 
