@@ -29,7 +29,7 @@ local function read(key, open)
     if i == 2 then
       -- The lowest one tells how far a conversation is complete: it must be the one with the lowest number.
       local place = tonumber(first) - (string.find(members[i], '^hold') and 0.5 or 0)
-      if tonumber(redis.call('ZSCORE', open, members[i])) ~= place then return {word, {members[i]}} end
+      if tonumber(redis.call('ZRANGE', open, 1, 1, 'WITHSCORES')[2]) ~= place then return {word, {members[i]}} end
       result[2] = tonumber(first)
     end
     if tonumber(ends) > now then break end
