@@ -19,6 +19,7 @@ export interface GapRecord {
   readonly conversation: string;
   readonly first: number;
   readonly last: number;
+  readonly reason?: string;
 }
 
 export interface Verdict {

@@ -119,7 +119,12 @@ function judgeReading(
     const wasInTime = openUntil !== undefined && storedAt! <= openUntil;
     if (early !== undefined && (wasInTime || settled?.as === 'done')) passed.push(text);
     const wasToldInTime = settled?.as === 'told' && openUntil !== undefined && settled.at <= openUntil;
-    if (wasToldInTime && !abandoned.has(key)) hasty.push(text);
+    // What was settled is forgotten with the counters: docs/guarantees.md, complete up to.
+    const wasLost = gapsOf.get(conversation)?.some(({ first, last, reason }) => {
+      const isLoss = reason === 'history_lost' || reason === 'word_lost';
+      return isLoss && first <= numbers!.first && numbers!.first <= last;
+    });
+    if (wasToldInTime && !abandoned.has(key) && wasLost !== true) hasty.push(text);
   }
   for (const { conversation, numbers, openUntil } of messages) {
     if (numbers === undefined || openUntil === undefined) continue;
