@@ -23,7 +23,9 @@ export function printable(text: string): string {
 
 /** A path as it is, as long as it is harmless. */
 export function pathText(path: string): string {
-  return quote(path, maxPathLength).slice(1, -1);
+  const text = quote(path, maxPathLength).slice(1, -1);
+  // Where most of it had to be escaped it is no path that anybody would recognise.
+  return text.length > 2 * maxPathLength ? quote(path).slice(1, -1) : text;
 }
 
 /** Any value: what it is, and no more than its kind when it may be long, or have code of its own to turn it into text. */
