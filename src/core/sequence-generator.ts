@@ -342,7 +342,8 @@ export class SequenceGenerator {
    *
    * @param options - what to look at, and whether to mend it; without `timeoutMs` it takes as long as it takes
    * @returns how much was looked at, and how often each kind was found; `failures` and `warnings` are what is left of them
-   * @throws TidemarkError `invalid_argument` for messages in another order, or of no conversation; what the stores throw
+   * @throws TidemarkError `invalid_argument` for messages in another order, `invalid_conversation` for one of no conversation;
+   * what the stores throw
    *
    * @example
    * ```ts

@@ -51,7 +51,8 @@ export class StoredConversation {
  * Groups numbers by conversation, with one of them in memory.
  *
  * @param numbers - in order of the conversations' key bytes, then of the numbers
- * @throws TidemarkError `invalid_argument` for what is no conversation or no number, or comes in another order
+ * @throws TidemarkError `invalid_conversation` for what names none; `invalid_argument` for another spelling of one, for what is
+ * no number, and for another order
  */
 export async function* byConversation(
   numbers: AsyncIterable<StoredNumber>,

@@ -101,7 +101,8 @@ export function drawSchedule(seed: number, topology: Topology, options: DrawOpti
 }
 
 function drawWorkload(random: Random, topology: Topology, faults: readonly Fault[]): Workload {
-  const mayMissBoth = has(faults, 'losesWords') && has(faults, 'ledgerAway');
+  const hidesWords = has(faults, 'losesWords') || has(faults, 'movesSlots');
+  const mayMissBoth = hidesWords && has(faults, 'ledgerAway');
   return {
     clients: topology === 'embedded' ? 1 : 2 + random.below(3),
     callers: 2 + random.below(9),
@@ -118,7 +119,7 @@ function drawWorkload(random: Random, topology: Topology, faults: readonly Fault
     leaseMs: 1_500 + random.below(1_500),
     fenceCheckMs: random.chance(0.3) ? 200 : 1_000,
     ...(topology !== 'embedded' && random.chance(0.3) && { idleAfterMs: 1_000 }),
-    // Unbacked conversations whose words are lost meanwhile are what P1 excepts.
+    // Unbacked conversations whose words are lost, or moved away, meanwhile are what P1 excepts.
     ledgerOutage: mayMissBoth || random.chance(0.3) ? 'refuse' : 'continue',
     firstBlock: random.chance(0.5) ? 64 : 4 + random.below(20),
   };

@@ -52,6 +52,8 @@ export interface MessageVerdict {
   readonly shared: string[];
   /** Messages that were stored where a reader had been told that everything is complete, and nobody was told of it. */
   readonly passed: string[];
+  /** The same, where a takeover has recorded that the number may be in use: an isolated old primary finishes its block. */
+  readonly passedOnIsolated: string[];
   /** Holders who were told that their take was given up, although its lease had not ended. */
   readonly hasty: string[];
   /** Numbers of messages that were never stored, which readers have passed without a recorded gap. */
@@ -99,10 +101,11 @@ function judgeReading(
   messages: readonly MessageRecord[],
   reads: readonly ReadRecord[],
   gaps: readonly GapRecord[],
-): Pick<MessageVerdict, 'passed' | 'hasty' | 'unexplained'> {
+): Pick<MessageVerdict, 'passed' | 'passedOnIsolated' | 'hasty' | 'unexplained'> {
   const readsOf = groupBy(reads);
   const gapsOf = groupBy(gaps);
   const passed: string[] = [];
+  const passedOnIsolated: string[] = [];
   const hasty: string[] = [];
   const unexplained: string[] = [];
   const stored = firstStored(messages);
@@ -117,14 +120,15 @@ function judgeReading(
       ?.find((read) => read.end < storedAt! && read.completeUpTo >= numbers!.first);
     const text = `${conversation} ${numbers!.first} stored at ${storedAt}; complete up to ${early?.completeUpTo} was told at ${early?.end}`;
     const wasInTime = openUntil !== undefined && storedAt! <= openUntil;
-    if (early !== undefined && (wasInTime || settled?.as === 'done')) passed.push(text);
+    const lostIn = (gapsOf.get(conversation) ?? []).filter(
+      ({ first, last }) => first <= numbers!.first && numbers!.first <= last,
+    );
+    if (early !== undefined && (wasInTime || settled?.as === 'done'))
+      (lostIn.some(({ reason }) => reason === 'history_lost') ? passedOnIsolated : passed).push(text);
     const wasToldInTime = settled?.as === 'told' && openUntil !== undefined && settled.at <= openUntil;
     // What was settled is forgotten with the counters: docs/guarantees.md, complete up to.
-    const wasLost = gapsOf.get(conversation)?.some(({ first, last, reason }) => {
-      const isLoss = reason === 'history_lost' || reason === 'word_lost';
-      return isLoss && first <= numbers!.first && numbers!.first <= last;
-    });
-    if (wasToldInTime && !abandoned.has(key) && wasLost !== true) hasty.push(text);
+    const wasLost = lostIn.some(({ reason }) => reason === 'history_lost' || reason === 'word_lost');
+    if (wasToldInTime && !abandoned.has(key) && !wasLost) hasty.push(text);
   }
   for (const { conversation, numbers, openUntil } of messages) {
     if (numbers === undefined || openUntil === undefined) continue;
@@ -135,7 +139,7 @@ function judgeReading(
       ?.some(({ first, last }) => first <= numbers.first && numbers.first <= last);
     if (wasPassed && !isExplained) unexplained.push(`${conversation} ${numbers.first}`);
   }
-  return { passed, hasty, unexplained };
+  return { passed, passedOnIsolated, hasty, unexplained };
 }
 
 /** Of each number the message that was stored first, unless somebody said before that it would not be. */

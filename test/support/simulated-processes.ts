@@ -99,8 +99,10 @@ export class SimulatedProcesses {
     await clock.run(Promise.all(callers));
     this.#running = false;
     await clock.run(breaking);
-    // What callers left is recorded in the background.
-    await clock.run(clock.sleep(this.#plan.settleMs ?? 5_000));
+    // Whoever is suspended goes on; what callers left is recorded in the background.
+    const resumeAtMs = Math.max(...this.processes.map((process) => process.clock.resumesAtMs));
+    const suspendedMs = Math.max(0, resumeAtMs - clock.monotonicMs());
+    await clock.run(clock.sleep(suspendedMs + (this.#plan.settleMs ?? 5_000)));
     if (atEnd !== undefined) await clock.run(atEnd());
     await clock.run(Promise.all(this.processes.map(({ generator }) => generator.close())));
   }
