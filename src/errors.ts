@@ -1,8 +1,8 @@
 /**
  * The one error class of Tidemark and its closed set of codes.
  *
- * The table below is the single place that says what each code means to a caller: whether a retry may
- * succeed, and the exit status of the CLI. `docs/errors.md` repeats it; a test fails when the two disagree.
+ * The table below is the single place that says what each code means to a caller: whether a retry may succeed, the exit
+ * status of the CLI, and the status of the server's answers. `docs/errors.md` repeats it; a test fails when the two disagree.
  */
 
 /** What a code means to a caller. */
@@ -11,6 +11,10 @@ export interface ErrorCodeInfo {
   readonly retryable: boolean;
   /** Exit status of the `tidemark` command when a call ends with this code. */
   readonly exitStatus: number;
+  /** Status of the server's HTTP answer. */
+  readonly httpStatus: number;
+  /** Status code of the server's gRPC answer. */
+  readonly grpcStatus: number;
 }
 
 /**
@@ -23,25 +27,28 @@ export interface ErrorCodeInfo {
  * ```
  */
 export const errorCodes = {
-  invalid_conversation: { retryable: false, exitStatus: 2 },
-  invalid_argument: { retryable: false, exitStatus: 2 },
-  counter_unavailable: { retryable: true, exitStatus: 3 },
-  ledger_unavailable: { retryable: true, exitStatus: 3 },
-  counter_unsupported: { retryable: false, exitStatus: 4 },
-  counter_corrupt: { retryable: false, exitStatus: 5 },
-  ledger_corrupt: { retryable: false, exitStatus: 5 },
-  ledger_in_use: { retryable: false, exitStatus: 4 },
-  ledger_full: { retryable: true, exitStatus: 3 },
-  schema_too_new: { retryable: false, exitStatus: 4 },
-  schema_missing: { retryable: false, exitStatus: 4 },
-  fenced: { retryable: true, exitStatus: 3 },
-  overloaded: { retryable: true, exitStatus: 3 },
-  deadline_exceeded: { retryable: true, exitStatus: 3 },
-  aborted: { retryable: false, exitStatus: 130 },
-  lease_expired: { retryable: false, exitStatus: 5 },
-  exhausted: { retryable: false, exitStatus: 5 },
-  closed: { retryable: false, exitStatus: 4 },
-  internal: { retryable: false, exitStatus: 70 },
+  invalid_conversation: { retryable: false, exitStatus: 2, httpStatus: 400, grpcStatus: 3 },
+  invalid_argument: { retryable: false, exitStatus: 2, httpStatus: 400, grpcStatus: 3 },
+  counter_unavailable: { retryable: true, exitStatus: 3, httpStatus: 503, grpcStatus: 14 },
+  ledger_unavailable: { retryable: true, exitStatus: 3, httpStatus: 503, grpcStatus: 14 },
+  counter_unsupported: { retryable: false, exitStatus: 4, httpStatus: 500, grpcStatus: 9 },
+  counter_corrupt: { retryable: false, exitStatus: 5, httpStatus: 500, grpcStatus: 15 },
+  ledger_corrupt: { retryable: false, exitStatus: 5, httpStatus: 500, grpcStatus: 15 },
+  ledger_in_use: { retryable: false, exitStatus: 4, httpStatus: 500, grpcStatus: 9 },
+  ledger_full: { retryable: true, exitStatus: 3, httpStatus: 503, grpcStatus: 14 },
+  schema_too_new: { retryable: false, exitStatus: 4, httpStatus: 500, grpcStatus: 9 },
+  schema_missing: { retryable: false, exitStatus: 4, httpStatus: 500, grpcStatus: 9 },
+  fenced: { retryable: true, exitStatus: 3, httpStatus: 503, grpcStatus: 14 },
+  overloaded: { retryable: true, exitStatus: 3, httpStatus: 503, grpcStatus: 8 },
+  deadline_exceeded: { retryable: true, exitStatus: 3, httpStatus: 504, grpcStatus: 4 },
+  aborted: { retryable: false, exitStatus: 130, httpStatus: 499, grpcStatus: 1 },
+  lease_expired: { retryable: false, exitStatus: 5, httpStatus: 409, grpcStatus: 10 },
+  exhausted: { retryable: false, exitStatus: 5, httpStatus: 409, grpcStatus: 11 },
+  unauthenticated: { retryable: false, exitStatus: 4, httpStatus: 401, grpcStatus: 16 },
+  permission_denied: { retryable: false, exitStatus: 4, httpStatus: 403, grpcStatus: 7 },
+  rate_limited: { retryable: true, exitStatus: 3, httpStatus: 429, grpcStatus: 8 },
+  closed: { retryable: false, exitStatus: 4, httpStatus: 503, grpcStatus: 14 },
+  internal: { retryable: false, exitStatus: 70, httpStatus: 500, grpcStatus: 13 },
 } as const satisfies Record<string, ErrorCodeInfo>;
 
 /** One of the closed set of error codes. */

@@ -1,0 +1,5 @@
+import type { DoorContext, Listen, OpenDoor } from '../door.js';
+
+export function openGrpcDoor(_context: DoorContext, _listen: Listen): Promise<OpenDoor> {
+  throw new Error('not written yet');
+}

@@ -1,0 +1,243 @@
+/** What the server counts. The only file that knows prom-client; docs/server.md lists every name, and a test compares. */
+
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { CounterStore } from '../core/counter-store.js';
+import type { TidemarkEvent } from '../core/events.js';
+import type { Ledger } from '../core/ledger.js';
+
+/** A way in. */
+export type Door = 'resp' | 'http' | 'grpc';
+
+/** Types of conversations that are counted by name; further ones are `other`, so that clients cannot make series at will. */
+const maxTypes = 50;
+const callSeconds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+const batchSizes = [1, 2, 5, 10, 25, 50, 100, 250];
+
+export class ServerMetrics {
+  readonly #registry = new Registry();
+  readonly #issued = this.#counter(
+    'tidemark_numbers_issued_total',
+    'Numbers issued, by type of conversation',
+    ['type'],
+  );
+  readonly #calls = this.#counter('tidemark_calls_total', 'Calls that ended, by door, method and outcome', [
+    'door',
+    'method',
+    'code',
+  ]);
+  readonly #seconds = this.#histogram('tidemark_call_duration_seconds', 'How long calls took', callSeconds, [
+    'door',
+    'method',
+  ]);
+  readonly #inFlight = this.#gauge('tidemark_calls_in_flight', 'Calls under way', ['door']);
+  readonly #connections = this.#gauge('tidemark_connections', 'Open connections', ['door']);
+  readonly #refused = this.#counter(
+    'tidemark_connections_refused_total',
+    'Connections that were closed for what they sent, or for want of room',
+    ['door', 'reason'],
+  );
+  readonly #takeSize = this.#histogram(
+    'tidemark_take_conversations',
+    'Conversations that one take of the counter store named',
+    batchSizes,
+  );
+  readonly #storeSeconds = this.#histogram(
+    'tidemark_store_call_duration_seconds',
+    'How long calls of the stores took',
+    callSeconds,
+    ['store', 'operation'],
+  );
+  readonly #storeFailures = this.#counter(
+    'tidemark_store_failures_total',
+    'Calls of the stores that failed',
+    ['store', 'operation'],
+  );
+  readonly #storeUp = this.#gauge('tidemark_store_up', '1 while the store is reached, 0 while it is not', [
+    'store',
+  ]);
+  readonly #generation = this.#gauge('tidemark_generation', 'Newest generation in use');
+  readonly #unbacked = this.#gauge(
+    'tidemark_unbacked_conversations',
+    'Conversations whose words reach further than the ledger knows',
+  );
+  readonly #notDurable = this.#gauge(
+    'tidemark_ledger_not_durable',
+    '1 when the ledger may lose what it has acknowledged',
+  );
+  readonly #gapNumbers = this.#counter('tidemark_gap_numbers_total', 'Numbers in gaps that were recorded', [
+    'reason',
+  ]);
+  readonly #events: Partial<Record<TidemarkEvent['type'], Counter>> = {
+    takeover: this.#counter('tidemark_takeovers_total', 'Lost or stale counter words that were replaced'),
+    fenced: this.#counter('tidemark_fenced_total', 'Times that a newer generation was found'),
+    refill_late: this.#counter('tidemark_refills_late_total', 'Times that callers waited for a block'),
+    ledger_healed: this.#counter('tidemark_ledger_healed_total', 'Ledger entries raised past their words'),
+    receipt_lost: this.#counter('tidemark_receipts_lost_total', 'Message ids that got a second number'),
+    idle_failed: this.#counter('tidemark_idle_failures_total', 'Looks for idle words that failed'),
+  };
+  readonly #amounts = {
+    receipts_restored: this.#counter('tidemark_receipts_restored_total', 'Receipts that were put back'),
+    drained: this.#counter('tidemark_drained_numbers_total', 'Unused numbers that went back to the ledger'),
+    swept: this.#counter('tidemark_swept_words_total', 'Words of earlier generations that were deleted'),
+  } as const;
+  /** Children of metrics, by their labels: looked up with every call. */
+  readonly #byMethod = new Map<string, MethodMetrics>();
+  readonly #byType = new Map<string, Counter.Internal>();
+  readonly #unbackedKeys = new Set<string>();
+
+  constructor() {
+    collectDefaultMetrics({ register: this.#registry });
+    for (const store of ['counters', 'ledger']) this.#storeUp.labels(store).set(1);
+    for (const door of ['resp', 'http', 'grpc']) this.#connections.labels(door).set(0);
+  }
+
+  /** A call begins; the function that is returned ends it with its code, `ok` for none. */
+  began(door: Door, method: string): (code: string) => void {
+    const of = this.#methodOf(door, method);
+    const startedAtMs = performance.now();
+    of.inFlight.inc();
+    return (code) => {
+      of.inFlight.dec();
+      of.seconds.observe((performance.now() - startedAtMs) / 1_000);
+      this.#codeOf(of, door, method, code).inc();
+    };
+  }
+
+  issued(type: string, numbers: number): void {
+    let counter = this.#byType.get(type);
+    if (counter === undefined) {
+      const name = this.#byType.size < maxTypes ? type : 'other';
+      counter = this.#issued.labels(name);
+      if (this.#byType.size < maxTypes) this.#byType.set(type, counter);
+    }
+    counter.inc(numbers);
+  }
+
+  connected(door: Door): void {
+    this.#connections.labels(door).inc();
+  }
+
+  disconnected(door: Door): void {
+    this.#connections.labels(door).dec();
+  }
+
+  /** @param reason - one of a few fixed words */
+  refused(door: Door, reason: string): void {
+    this.#refused.labels(door, reason).inc();
+  }
+
+  /** For the generator's `onEvent`. */
+  event(event: TidemarkEvent): void {
+    this.#events[event.type]?.inc();
+    switch (event.type) {
+      case 'gap':
+        this.#gapNumbers.labels(event.reason).inc(event.last - event.first + 1);
+        break;
+      case 'generation':
+        this.#generation.set(event.generation);
+        break;
+      case 'unbacked':
+      case 'backed':
+        if (event.type === 'unbacked') this.#unbackedKeys.add(event.conversation);
+        else this.#unbackedKeys.delete(event.conversation);
+        this.#unbacked.set(this.#unbackedKeys.size);
+        break;
+      case 'store':
+        this.#storeUp.labels(event.store).set(event.status === 'up' ? 1 : 0);
+        break;
+      case 'not_durable':
+        this.#notDurable.set(1);
+        break;
+      case 'receipts_restored':
+        this.#amounts.receipts_restored.inc(event.receipts);
+        break;
+      case 'drained':
+        this.#amounts.drained.inc(event.numbers);
+        break;
+      case 'swept':
+        this.#amounts.swept.inc(event.words);
+        break;
+      default:
+    }
+  }
+
+  /** Measures the calls of the stores that numbers are made of. */
+  watch(counters: CounterStore, ledger: Ledger): void {
+    const take = this.#timed('counters', 'take', counters.take.bind(counters));
+    counters.take = (epoch, requests) => {
+      this.#takeSize.observe(requests.length);
+      return take(epoch, requests);
+    };
+    counters.grant = this.#timed('counters', 'grant', counters.grant.bind(counters));
+    ledger.reserve = this.#timed('ledger', 'reserve', ledger.reserve.bind(ledger));
+    ledger.recordGaps = this.#timed('ledger', 'record_gaps', ledger.recordGaps.bind(ledger));
+  }
+
+  /** Everything, as Prometheus reads it. */
+  async text(): Promise<{ readonly contentType: string; readonly text: string }> {
+    return { contentType: this.#registry.contentType, text: await this.#registry.metrics() };
+  }
+
+  #timed<Args extends unknown[], Result>(
+    store: string,
+    operation: string,
+    work: (...args: Args) => Promise<Result>,
+  ): (...args: Args) => Promise<Result> {
+    const seconds = this.#storeSeconds.labels(store, operation);
+    const failures = this.#storeFailures.labels(store, operation);
+    return async (...args) => {
+      const startedAtMs = performance.now();
+      try {
+        return await work(...args);
+      } catch (error) {
+        failures.inc();
+        throw error;
+      } finally {
+        seconds.observe((performance.now() - startedAtMs) / 1_000);
+      }
+    };
+  }
+
+  #methodOf(door: Door, method: string): MethodMetrics {
+    const key = `${door} ${method}`;
+    let of = this.#byMethod.get(key);
+    if (of === undefined) {
+      const [seconds, inFlight] = [this.#seconds.labels(door, method), this.#inFlight.labels(door)];
+      of = { seconds, inFlight, byCode: new Map() };
+      this.#byMethod.set(key, of);
+    }
+    return of;
+  }
+
+  #codeOf(of: MethodMetrics, door: Door, method: string, code: string): Counter.Internal {
+    let counter = of.byCode.get(code);
+    if (counter === undefined) {
+      counter = this.#calls.labels(door, method, code);
+      of.byCode.set(code, counter);
+    }
+    return counter;
+  }
+
+  #counter(name: string, help: string, labelNames: readonly string[] = []): Counter {
+    return new Counter({ name, help, labelNames, registers: [this.#registry] });
+  }
+
+  #gauge(name: string, help: string, labelNames: readonly string[] = []): Gauge {
+    return new Gauge({ name, help, labelNames, registers: [this.#registry] });
+  }
+
+  #histogram(
+    name: string,
+    help: string,
+    buckets: readonly number[],
+    labelNames: readonly string[] = [],
+  ): Histogram {
+    return new Histogram({ name, help, buckets: [...buckets], labelNames, registers: [this.#registry] });
+  }
+}
+
+interface MethodMetrics {
+  readonly seconds: Histogram.Internal<string>;
+  readonly inFlight: Gauge.Internal<string>;
+  readonly byCode: Map<string, Counter.Internal>;
+}
