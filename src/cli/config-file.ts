@@ -3,7 +3,7 @@
 import { maxFenceCheckMs, maxIdleMs, maxTimeoutMs } from '../core/options.js';
 import { quote } from '../core/quote.js';
 import { TidemarkError } from '../errors.js';
-import type { ConfigFile } from './config.js';
+import type { ConfigFile, ServerSection } from './config.js';
 
 type Check = (value: unknown) => string | undefined;
 
@@ -16,6 +16,31 @@ const milliseconds =
       ? undefined
       : `must be a whole number of milliseconds from ${min} to ${max}`;
 
+const wholeNumber =
+  (min: number, max: number): Check =>
+  (value) =>
+    Number.isInteger(value) && (value as number) >= min && (value as number) <= max
+      ? undefined
+      : `must be a whole number from ${min} to ${max}`;
+
+const serverKeys: Readonly<Record<keyof ServerSection, Check>> = {
+  resp: text,
+  http: text,
+  grpc: text,
+  clients: text,
+  allowAnonymous: (value) => (typeof value === 'boolean' ? undefined : 'must be true or false'),
+  tlsCert: text,
+  tlsKey: text,
+  tlsClientCa: text,
+  keyPrefix: text,
+  shutdownTimeoutMs: milliseconds(0, maxTimeoutMs),
+  logLevel: text,
+  maxConnections: wholeNumber(1, 1_000_000),
+  maxRequestBytes: wholeNumber(1_024, 16_777_216),
+  maxPipelined: wholeNumber(1, 1_000_000),
+  requestTimeoutMs: milliseconds(100, maxTimeoutMs),
+};
+
 const keys: Readonly<Record<keyof ConfigFile, Check>> = {
   data: text,
   redis: text,
@@ -27,6 +52,17 @@ const keys: Readonly<Record<keyof ConfigFile, Check>> = {
   ledgerPatienceMs: milliseconds(10, 60_000),
   fenceCheckMs: (value) => (value === 0 ? undefined : milliseconds(100, maxFenceCheckMs)(value)),
   idleAfterMs: milliseconds(1_000, maxIdleMs),
+  server: (value) => {
+    if (!isRecord(value)) return 'must be an object';
+    for (const [key, each] of Object.entries(value)) {
+      const check = Object.hasOwn(serverKeys, key) ? serverKeys[key as keyof ServerSection] : undefined;
+      if (check === undefined)
+        return `has the unknown key ${quote(key)}; known are ${Object.keys(serverKeys).join(', ')}`;
+      const fault = check(each);
+      if (fault !== undefined) return `: ${quote(key)} ${fault}`;
+    }
+    return undefined;
+  },
   reservation: policy,
   reservationByType: (value) => {
     if (!isRecord(value)) return 'must be an object with a policy for each type';

@@ -32,11 +32,20 @@ export interface Flags {
   readonly json?: boolean;
 }
 
-/** The variables that are read. An empty one counts as not set. */
+/** The variables that are read. An empty one counts as not set. Those behind the stores are for `serve`. */
 export interface Environment {
   readonly TIDEMARK_DATA?: string | undefined;
   readonly TIDEMARK_REDIS?: string | undefined;
   readonly TIDEMARK_LEDGER?: string | undefined;
+  readonly TIDEMARK_RESP?: string | undefined;
+  readonly TIDEMARK_HTTP?: string | undefined;
+  readonly TIDEMARK_GRPC?: string | undefined;
+  readonly TIDEMARK_CLIENTS?: string | undefined;
+  readonly TIDEMARK_ALLOW_ANONYMOUS?: string | undefined;
+  readonly TIDEMARK_TLS_CERT?: string | undefined;
+  readonly TIDEMARK_TLS_KEY?: string | undefined;
+  readonly TIDEMARK_TLS_CLIENT_CA?: string | undefined;
+  readonly TIDEMARK_LOG_LEVEL?: string | undefined;
 }
 
 /** What a config file may hold. */
@@ -52,6 +61,26 @@ export interface ConfigFile {
   readonly reservationByType?: Readonly<Record<string, ReservationPolicy>>;
   readonly fenceCheckMs?: number;
   readonly idleAfterMs?: number;
+  readonly server?: ServerSection;
+}
+
+/** What the part `server` of a config file may hold: what the flags of `tidemark serve` say otherwise. */
+export interface ServerSection {
+  readonly resp?: string;
+  readonly http?: string;
+  readonly grpc?: string;
+  readonly clients?: string;
+  readonly allowAnonymous?: boolean;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+  readonly tlsClientCa?: string;
+  readonly keyPrefix?: string;
+  readonly shutdownTimeoutMs?: number;
+  readonly logLevel?: string;
+  readonly maxConnections?: number;
+  readonly maxRequestBytes?: number;
+  readonly maxPipelined?: number;
+  readonly requestTimeoutMs?: number;
 }
 
 /** Which stores to use. One of the two servers may be missing; only some commands can do without. */
@@ -66,6 +95,9 @@ export interface Settings {
   /** First part of the keys in Redis; undefined for the default. */
   readonly prefix: string | undefined;
   readonly tuning: TuningOptions;
+  /** The part `server` of the config file, with paths made whole. */
+  readonly server: ServerSection;
+  readonly environment: Environment;
 }
 
 interface Level {
@@ -79,7 +111,15 @@ interface Level {
 /** The environment of this process, no more of it than is used. */
 export function readEnvironment(): Environment {
   const { TIDEMARK_DATA, TIDEMARK_REDIS, TIDEMARK_LEDGER } = process.env;
-  return { TIDEMARK_DATA, TIDEMARK_REDIS, TIDEMARK_LEDGER };
+  const { TIDEMARK_RESP, TIDEMARK_HTTP, TIDEMARK_GRPC, TIDEMARK_LOG_LEVEL } = process.env;
+  const { TIDEMARK_CLIENTS, TIDEMARK_ALLOW_ANONYMOUS } = process.env;
+  const { TIDEMARK_TLS_CERT, TIDEMARK_TLS_KEY, TIDEMARK_TLS_CLIENT_CA } = process.env;
+  return {
+    ...{ TIDEMARK_DATA, TIDEMARK_REDIS, TIDEMARK_LEDGER },
+    ...{ TIDEMARK_RESP, TIDEMARK_HTTP, TIDEMARK_GRPC, TIDEMARK_LOG_LEVEL },
+    ...{ TIDEMARK_CLIENTS, TIDEMARK_ALLOW_ANONYMOUS },
+    ...{ TIDEMARK_TLS_CERT, TIDEMARK_TLS_KEY, TIDEMARK_TLS_CLIENT_CA },
+  };
 }
 
 /**
@@ -118,7 +158,14 @@ export async function loadSettings(
   if (flags.prefix !== undefined && stores?.kind === 'embedded') {
     throw invalid('--prefix is for keys in Redis, and the embedded store has none; leave it out');
   }
-  return { stores, prefix: flags.prefix ?? file.prefix, tuning: tuningOf(flags, file) };
+  const server = wholePaths(file.server ?? {}, found?.folder ?? folder);
+  return {
+    stores,
+    prefix: flags.prefix ?? file.prefix,
+    tuning: tuningOf(flags, file),
+    server,
+    environment,
+  };
 }
 
 /** The stores, or an error that says what to give. */
@@ -137,6 +184,16 @@ export function requireServers(stores: Stores & { kind: 'servers' }): { redis: s
   if (ledger === undefined)
     throw missing('ledger', '--ledger mysql://user@host:3306/database', 'TIDEMARK_LEDGER');
   return { redis, ledger };
+}
+
+/** Paths in a file are relative to it. */
+function wholePaths(section: ServerSection, folder: string): ServerSection {
+  const whole: Record<string, string> = {};
+  for (const name of ['clients', 'tlsCert', 'tlsKey', 'tlsClientCa'] as const) {
+    const given = section[name];
+    if (given !== undefined) whole[name] = path.resolve(folder, given);
+  }
+  return { ...section, ...whole };
 }
 
 function level(

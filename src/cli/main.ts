@@ -40,7 +40,7 @@ async function main(): Promise<number> {
     status = error instanceof ReaderGone ? readerGoneStatus : output.error(asTidemarkError(error));
   }
   await output.flush();
-  return stoppedBy === undefined ? status : signalStatus[stoppedBy];
+  return stoppedBy === undefined || runner.endedInOrder ? status : signalStatus[stoppedBy];
 }
 
 async function run(runner: Runner, output: Output): Promise<number> {

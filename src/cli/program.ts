@@ -1,6 +1,5 @@
 /** All commands and flags. `docs/cli.md` lists the same; a test compares the two. */
 
-import { readFile } from 'node:fs/promises';
 import { Command } from 'commander';
 import { maxTimeoutMs } from '../core/options.js';
 import { addCompleteUpTo } from './commands/complete-up-to.js';
@@ -15,12 +14,14 @@ import { addList } from './commands/list.js';
 import { addMigrate } from './commands/migrate.js';
 import { addNext } from './commands/next.js';
 import { addRecover } from './commands/recover.js';
+import { addServe } from './commands/serve.js';
 import { addStamp } from './commands/stamp.js';
 import { addAbandon, addRenew, addSettle, addTake } from './commands/take.js';
 import { addVerify } from './commands/verify.js';
 import { defaultConfigFile } from './config.js';
 import { wholeNumber } from './flags.js';
 import type { Runner } from './runner.js';
+import { packageVersion } from './version.js';
 
 const footer = `
 Conversations are written group:g1, private:alice:bob or <type>:<id>; inside an id, : is %3A and % is %25.
@@ -75,11 +76,6 @@ export async function buildProgram(runner: Runner): Promise<Command> {
   addMigrate(program, runner);
   addDoctor(program, runner);
   addDemo(program, runner);
+  addServe(program, runner);
   return program;
-}
-
-async function packageVersion(): Promise<string> {
-  // The same place for src/cli/ and dist/cli/.
-  const content = await readFile(new URL('../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(content) as { version: string }).version;
 }

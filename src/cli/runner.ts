@@ -15,6 +15,10 @@ export interface Invocation {
   readonly input: Readable & { readonly fd?: number };
   /** Aborts at SIGINT and SIGTERM. */
   readonly signal: AbortSignal;
+  /** Where relative paths are looked for. */
+  readonly folder: string;
+  /** The signal was what the command waited for: it has ended in order, and its exit status says so. */
+  stoppedInOrder(): void;
 }
 
 /** The outside of a process, as far as commands use it. */
@@ -33,6 +37,8 @@ export type ExitStatus = number | undefined;
 export class Runner {
   /** The exit status of the command that ran. */
   exitStatus = 0;
+  /** The command ended in order after the signal that it waited for. */
+  endedInOrder = false;
   readonly #surroundings: Surroundings;
 
   constructor(surroundings: Surroundings) {
@@ -45,7 +51,10 @@ export class Runner {
     const flags = command.optsWithGlobals<Flags>();
     output.json = flags.json === true;
     const settings = await loadSettings(flags, environment, folder);
-    this.exitStatus = (await work({ settings, output, input, signal })) ?? 0;
+    const stoppedInOrder = () => {
+      this.endedInOrder = true;
+    };
+    this.exitStatus = (await work({ settings, output, input, signal, folder, stoppedInOrder })) ?? 0;
   }
 
   /** Work that makes a few calls of a generator. A signal gives the calls up. */

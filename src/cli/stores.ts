@@ -1,9 +1,38 @@
 /** Opens what the settings name. Drivers are loaded only where they are used: most of a command's start is loading. */
 
+import type { CounterStore } from '../core/counter-store.js';
 import type { EventListener } from '../core/events.js';
+import type { Ledger } from '../core/ledger.js';
 import { TidemarkError } from '../errors.js';
 import { SequenceGenerator } from '../sequence-generator.js';
 import { requireServers, requireStores, type Settings } from './config.js';
+
+/** Two stores, opened. */
+export interface OpenStores {
+  readonly counters: CounterStore;
+  readonly ledger: Ledger;
+}
+
+/**
+ * The stores that the settings name.
+ *
+ * @throws TidemarkError `invalid_argument`, and what opening an embedded folder throws
+ */
+export async function openStores(settings: Settings): Promise<OpenStores> {
+  const stores = requireStores(settings);
+  if (stores.kind === 'embedded') {
+    const { MemoryCounterStore } = await import('../counters/memory/memory-counter-store.js');
+    const { LmdbLedger } = await import('../ledgers/lmdb/lmdb-ledger.js');
+    const ledger = await LmdbLedger.open({ folder: stores.folder });
+    return { counters: new MemoryCounterStore(), ledger };
+  }
+  const { redis, ledger: ledgerUrl } = requireServers(stores);
+  const { RedisCounterStore } = await import('../counters/redis/redis-counter-store.js');
+  const { MySqlLedger } = await import('../ledgers/mysql/mysql-ledger.js');
+  const prefix = settings.prefix === undefined ? {} : { prefix: settings.prefix };
+  const counters = new RedisCounterStore({ url: redis, ...prefix });
+  return { counters, ledger: new MySqlLedger(ledgerUrl) };
+}
 
 /**
  * The generator over the stores that the settings name.
@@ -14,23 +43,11 @@ export async function openGenerator(
   settings: Settings,
   extra: { readonly onEvent?: EventListener; readonly timeoutMs?: number } = {},
 ): Promise<SequenceGenerator> {
-  const stores = requireStores(settings);
-  const tuning = { ...extra, ...settings.tuning };
-  if (stores.kind === 'embedded') {
-    const { MemoryCounterStore } = await import('../counters/memory/memory-counter-store.js');
-    const { LmdbLedger } = await import('../ledgers/lmdb/lmdb-ledger.js');
-    const ledger = await LmdbLedger.open({ folder: stores.folder });
-    return closedUnlessMade(ledger, () => {
-      return new SequenceGenerator({ counters: new MemoryCounterStore(), ledger, ...tuning });
-    });
-  }
-  const { redis, ledger: ledgerUrl } = requireServers(stores);
-  const { RedisCounterStore } = await import('../counters/redis/redis-counter-store.js');
-  const { MySqlLedger } = await import('../ledgers/mysql/mysql-ledger.js');
-  const prefix = settings.prefix === undefined ? {} : { prefix: settings.prefix };
-  const counters = new RedisCounterStore({ url: redis, ...prefix });
-  const ledger = new MySqlLedger(ledgerUrl);
-  return closedUnlessMade(ledger, () => new SequenceGenerator({ counters, ledger, ...tuning }));
+  const { counters, ledger } = await openStores(settings);
+  return closedUnlessMade(
+    ledger,
+    () => new SequenceGenerator({ counters, ledger, ...extra, ...settings.tuning }),
+  );
 }
 
 /** A ledger whose generator could not be made would keep its folder. */

@@ -75,11 +75,31 @@ export class ServerMetrics {
     receipt_lost: this.#counter('tidemark_receipts_lost_total', 'Message ids that got a second number'),
     idle_failed: this.#counter('tidemark_idle_failures_total', 'Looks for idle words that failed'),
   };
-  readonly #amounts = {
-    receipts_restored: this.#counter('tidemark_receipts_restored_total', 'Receipts that were put back'),
-    drained: this.#counter('tidemark_drained_numbers_total', 'Unused numbers that went back to the ledger'),
-    swept: this.#counter('tidemark_swept_words_total', 'Words of earlier generations that were deleted'),
-  } as const;
+  readonly #restored = this.#counter('tidemark_receipts_restored_total', 'Receipts that were put back');
+  readonly #drained = this.#counter(
+    'tidemark_drained_numbers_total',
+    'Unused numbers that went back to the ledger',
+  );
+  readonly #swept = this.#counter(
+    'tidemark_swept_words_total',
+    'Words of earlier generations that were deleted',
+  );
+  /** Events that say more than that they happened. */
+  readonly #reactions: { [Type in TidemarkEvent['type']]?: (event: TidemarkEvent & { type: Type }) => void } =
+    {
+      gap: ({ reason, first, last }) => this.#gapNumbers.labels(reason).inc(last - first + 1),
+      generation: ({ generation }) => this.#generation.set(generation),
+      unbacked: ({ conversation }) => this.#unbacked.set(this.#unbackedKeys.add(conversation).size),
+      backed: ({ conversation }) => {
+        this.#unbackedKeys.delete(conversation);
+        this.#unbacked.set(this.#unbackedKeys.size);
+      },
+      store: ({ store, status }) => this.#storeUp.labels(store).set(status === 'up' ? 1 : 0),
+      not_durable: () => this.#notDurable.set(1),
+      receipts_restored: ({ receipts }) => this.#restored.inc(receipts),
+      drained: ({ numbers }) => this.#drained.inc(numbers),
+      swept: ({ words }) => this.#swept.inc(words),
+    };
   /** Children of metrics, by their labels: looked up with every call. */
   readonly #byMethod = new Map<string, MethodMetrics>();
   readonly #byType = new Map<string, Counter.Internal>();
@@ -129,36 +149,8 @@ export class ServerMetrics {
   /** For the generator's `onEvent`. */
   event(event: TidemarkEvent): void {
     this.#events[event.type]?.inc();
-    switch (event.type) {
-      case 'gap':
-        this.#gapNumbers.labels(event.reason).inc(event.last - event.first + 1);
-        break;
-      case 'generation':
-        this.#generation.set(event.generation);
-        break;
-      case 'unbacked':
-      case 'backed':
-        if (event.type === 'unbacked') this.#unbackedKeys.add(event.conversation);
-        else this.#unbackedKeys.delete(event.conversation);
-        this.#unbacked.set(this.#unbackedKeys.size);
-        break;
-      case 'store':
-        this.#storeUp.labels(event.store).set(event.status === 'up' ? 1 : 0);
-        break;
-      case 'not_durable':
-        this.#notDurable.set(1);
-        break;
-      case 'receipts_restored':
-        this.#amounts.receipts_restored.inc(event.receipts);
-        break;
-      case 'drained':
-        this.#amounts.drained.inc(event.numbers);
-        break;
-      case 'swept':
-        this.#amounts.swept.inc(event.words);
-        break;
-      default:
-    }
+    const react = this.#reactions[event.type] as ((event: TidemarkEvent) => void) | undefined;
+    react?.(event);
   }
 
   /** Measures the calls of the stores that numbers are made of. */
