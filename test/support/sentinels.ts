@@ -125,7 +125,9 @@ class WatchedServers implements PrivateSentinels {
     const before = await this.primary();
     const failover = await this.kill();
     await before.start();
-    await isReplicaOf(before, failover.promoted);
+    await waitUntil('the old primary is a replica that has caught up', () =>
+      followsPrimary(before, failover.promoted),
+    );
     return failover;
   }
 
@@ -145,7 +147,11 @@ class WatchedServers implements PrivateSentinels {
 
   async reconnect(old: RedisServer): Promise<void> {
     await old.command('ACL', 'SETUSER', 'default', '+@all');
-    await isReplicaOf(old, await this.primary());
+    // Which one it is may change meanwhile, and be the old one again: a Sentinel that was away has its own view.
+    await waitUntil('the old primary is a replica that has caught up', async () => {
+      const primary = await this.namedPrimary();
+      return primary === old || (primary !== undefined && (await followsPrimary(old, primary)));
+    });
   }
 
   async stop(): Promise<void> {
@@ -201,9 +207,7 @@ async function describedMaster(sentinel: RedisServer): Promise<Record<string, Re
   );
 }
 
-async function isReplicaOf(replica: RedisServer, primary: RedisServer): Promise<void> {
-  await waitUntil('the old primary is a replica that has caught up', async () => {
-    const info = String(await replica.command('INFO', 'replication'));
-    return info.includes(`master_port:${primary.port}\r`) && info.includes('master_link_status:up');
-  });
+async function followsPrimary(replica: RedisServer, primary: RedisServer): Promise<boolean> {
+  const info = String(await replica.command('INFO', 'replication'));
+  return info.includes(`master_port:${primary.port}\r`) && info.includes('master_link_status:up');
 }
