@@ -17,6 +17,7 @@ import { addRecover } from './commands/recover.js';
 import { addServe } from './commands/serve.js';
 import { addStamp } from './commands/stamp.js';
 import { addAbandon, addRenew, addSettle, addTake } from './commands/take.js';
+import { addToken } from './commands/token.js';
 import { addVerify } from './commands/verify.js';
 import { defaultConfigFile } from './config.js';
 import { wholeNumber } from './flags.js';
@@ -77,5 +78,6 @@ export async function buildProgram(runner: Runner): Promise<Command> {
   addDoctor(program, runner);
   addDemo(program, runner);
   addServe(program, runner);
+  addToken(program, runner);
   return program;
 }

@@ -222,10 +222,14 @@ function checkClient(value: unknown, what: string): ClientOptions {
   return value as ClientOptions;
 }
 
+export function isClientName(text: string): boolean {
+  return /^[a-z0-9][a-z0-9_.-]{0,63}$/.test(text);
+}
+
 const isCount = (value: unknown) =>
   Number.isInteger(value) && (value as number) >= 1 && (value as number) <= 1e9;
 const clientChecks: Readonly<Record<keyof ClientOptions, (value: unknown) => boolean>> = {
-  name: (value) => typeof value === 'string' && /^[a-z0-9][a-z0-9_.-]{0,63}$/.test(value),
+  name: (value) => typeof value === 'string' && isClientName(value),
   tokenSha256: (value) => typeof value === 'string' && /^[0-9a-f]{64}$/.test(value),
   rights: (value) =>
     Array.isArray(value) && value.length > 0 && value.every((right) => rights.includes(right as Right)),

@@ -13,8 +13,17 @@ const maxTypes = 50;
 const callSeconds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 const batchSizes = [1, 2, 5, 10, 25, 50, 100, 250];
 
+/** What a metric is called, and means. */
+export interface MetricDescription {
+  readonly name: string;
+  readonly help: string;
+  readonly labels: readonly string[];
+}
+
 export class ServerMetrics {
   readonly #registry = new Registry();
+  /** Every metric of Tidemark's own. */
+  readonly described: MetricDescription[] = [];
   readonly #issued = this.#counter(
     'tidemark_numbers_issued_total',
     'Numbers issued, by type of conversation',
@@ -211,10 +220,12 @@ export class ServerMetrics {
   }
 
   #counter(name: string, help: string, labelNames: readonly string[] = []): Counter {
+    this.described.push({ name, help, labels: labelNames });
     return new Counter({ name, help, labelNames, registers: [this.#registry] });
   }
 
   #gauge(name: string, help: string, labelNames: readonly string[] = []): Gauge {
+    this.described.push({ name, help, labels: labelNames });
     return new Gauge({ name, help, labelNames, registers: [this.#registry] });
   }
 
@@ -224,6 +235,7 @@ export class ServerMetrics {
     buckets: readonly number[],
     labelNames: readonly string[] = [],
   ): Histogram {
+    this.described.push({ name, help, labels: labelNames });
     return new Histogram({ name, help, buckets: [...buckets], labelNames, registers: [this.#registry] });
   }
 }

@@ -2,18 +2,19 @@
 
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
+import { status } from '@grpc/grpc-js';
 import { describe, expect, test } from 'vitest';
 import { errorCodes } from '../../src/errors.js';
 import { repositoryRoot } from '../support/compiled.js';
 import { allPages, anchors, fencedBlocks, proseLines, readPage, tableRows } from './pages.js';
 
 test('docs/errors.md has each error code with its meaning, and no other', () => {
-  const rows = tableRows(readPage('docs/errors.md'), ['code', 'retryable', 'exit status']);
-  const documented = rows.map((row) =>
-    [row.get('code'), row.get('retryable'), row.get('exit status')].join(' | '),
-  );
+  const columns = ['code', 'retryable', 'exit status', 'http', 'grpc'];
+  const rows = tableRows(readPage('docs/errors.md'), columns);
+  const documented = rows.map((row) => columns.map((column) => row.get(column)).join(' | '));
   const expected = Object.entries(errorCodes).map(
-    ([code, { retryable, exitStatus }]) => `\`${code}\` | ${retryable ? 'yes' : 'no'} | ${exitStatus}`,
+    ([code, { retryable, exitStatus, httpStatus, grpcStatus }]) =>
+      `\`${code}\` | ${retryable ? 'yes' : 'no'} | ${exitStatus} | ${httpStatus} | \`${status[grpcStatus]}\``,
   );
   expect(documented.sort()).toEqual(expected.sort());
 });
