@@ -74,7 +74,9 @@ test('each alert has a runbook that exists', () => {
 });
 
 test('only flags and variables that there are', () => {
-  const found = everything.flatMap(({ text }) => [...text.matchAll(/\bTIDEMARK_[A-Z_]+/g)].map(([name]) => name));
+  const found = everything.flatMap(({ text }) =>
+    [...text.matchAll(/\bTIDEMARK_[A-Z_]+/g)].map(([name]) => name),
+  );
   expect(found.filter((name) => !variables.includes(name))).toEqual([]);
   const served = everything.flatMap(({ text }) =>
     [...text.matchAll(/\bserve\b(.*)$/gm)].flatMap(([, rest]) => rest!.match(/--[a-z-]+/g) ?? []),
@@ -83,7 +85,9 @@ test('only flags and variables that there are', () => {
 });
 
 test('images are pinned to a version', () => {
-  const images = structured.flatMap((file) => withKey(documents(file), 'image').map(({ image }) => String(image)));
+  const images = structured.flatMap((file) =>
+    withKey(documents(file), 'image').map(({ image }) => String(image)),
+  );
   images.push(...[...read('Dockerfile').matchAll(/^FROM (\S+)/gm)].map(([, image]) => image!));
   expect(images.length).toBeGreaterThan(8);
   for (const image of images) expect(image).toMatch(/:v?\d+\.\d+\.\d+(-[a-z-]+)?$/);
