@@ -26,9 +26,26 @@ export function openApiOptions(version: string): FastifyDynamicSwaggerOptions {
       // Without a clients file nobody needs a token.
       security: [{ token: [] }, {}],
     },
+    transformObject: bodiesAsNeeded,
     refResolver: {
       buildLocalReference: (schema, _base, _at, index) =>
         typeof schema['$id'] === 'string' ? schema['$id'] : `schema-${index}`,
     },
   };
 }
+
+interface Body {
+  required?: boolean;
+  readonly content: Readonly<Record<string, { readonly schema?: object }>>;
+}
+
+/** A body is needed only where something in it is: `next` without one issues one number. */
+const bodiesAsNeeded: NonNullable<FastifyDynamicSwaggerOptions['transformObject']> = (of) => {
+  const document = 'openapiObject' in of ? of.openapiObject : of.swaggerObject;
+  const paths = (document.paths ?? {}) as Record<string, { readonly post?: { readonly requestBody?: Body } }>;
+  for (const { post } of Object.values(paths)) {
+    if (post?.requestBody === undefined) continue;
+    post.requestBody.required = 'required' in (post.requestBody.content['application/json']?.schema ?? {});
+  }
+  return document;
+};

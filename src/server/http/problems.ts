@@ -47,7 +47,11 @@ export function sendProblem(reply: FastifyReply, error: TidemarkError): FastifyR
   const problem = problemOf(error);
   if (problem.status === 401) reply.header('WWW-Authenticate', 'Bearer');
   if (problem.status === 429 || problem.status === 503) reply.header('Retry-After', '1');
-  return reply.code(problem.status).type(problemType).send(JSON.stringify(problem));
+  // As bytes, because Fastify would add a charset to text, and JSON has none.
+  return reply
+    .code(problem.status)
+    .type(problemType)
+    .send(Buffer.from(JSON.stringify(problem)));
 }
 
 /** For Fastify: whatever a request ended with. */

@@ -19,7 +19,9 @@ const digits = /^\d{1,15}$/;
  * For Fastify. JSON says what is a number and what is text, so a body is taken as it is. Everything else is text, so what
  * has to be an integer is made one, if it is written as one.
  */
-export const validatorCompiler: FastifySchemaCompiler<FastifySchema> = ({ schema, httpPart = '' }) => {
+export const validatorCompiler: FastifySchemaCompiler<FastifySchema> = (route) => {
+  const { httpPart = '' } = route;
+  const schema = httpPart === 'headers' ? inLowerCase(route.schema as ObjectSchema) : route.schema;
   const part = partNames[httpPart] ?? 'the request';
   const integers = httpPart === 'body' ? [] : integersOf(schema as ObjectSchema);
   const validator = Compile(schema as TSchema);
@@ -32,6 +34,12 @@ export const validatorCompiler: FastifySchemaCompiler<FastifySchema> = ({ schema
 
 interface ObjectSchema {
   readonly properties?: Readonly<Record<string, { readonly type?: string }>>;
+}
+
+/** As Node gives the names of headers. None of ours is required. */
+function inLowerCase({ properties = {} }: ObjectSchema): TSchema {
+  const renamed = Object.entries(properties).map(([name, schema]) => [name.toLowerCase(), schema] as const);
+  return { type: 'object', properties: Object.fromEntries(renamed) };
 }
 
 function integersOf({ properties = {} }: ObjectSchema): string[] {
