@@ -23,12 +23,12 @@ export const validatorCompiler: FastifySchemaCompiler<FastifySchema> = (route) =
   const { httpPart = '' } = route;
   const schema = httpPart === 'headers' ? inLowerCase(route.schema as ObjectSchema) : route.schema;
   const part = partNames[httpPart] ?? 'the request';
-  const integers = httpPart === 'body' ? [] : integersOf(schema as ObjectSchema);
-  const validator = Compile(schema as TSchema);
+  const integers = httpPart === 'body' ? [] : integersOf(schema);
+  const validator = Compile(schema);
   return (given: unknown) => {
     const value = integers.length === 0 ? given : withIntegers(given as Record<string, unknown>, integers);
     if (validator.Check(value)) return { value };
-    return { error: refusal(part, schema as ObjectSchema, validator.Errors(value)) };
+    return { error: refusal(part, schema, validator.Errors(value)) };
   };
 };
 
