@@ -108,6 +108,7 @@ describe('operation', () => {
     expect(ready.json).toEqual({ ready: true, reasons: [] });
     expectAs('Readiness', ready.json);
     expect((await fetch(`${http.url}/healthz`, { method: 'HEAD' })).status).toBe(200);
+    await http.ask('POST', `${at('group:counted')}/next`);
     const metrics = await http.ask('GET', '/metrics');
     expect(metrics.headers.get('content-type')).toContain('text/plain');
     expect(metrics.json['text']).toMatch(/tidemark_numbers_issued_total\{type="group"\} [1-9]/);
