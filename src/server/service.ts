@@ -13,6 +13,7 @@ import { TidemarkError } from '../errors.js';
 import type { SequenceGenerator } from '../sequence-generator.js';
 import type { Client, Right } from './access.js';
 import type { Door, ServerMetrics } from './metrics.js';
+import { traced } from './tracing.js';
 
 /** Most conversations that one batch may name. */
 export const maxBatchConversations = 1_000;
@@ -62,7 +63,8 @@ export class Service {
 
   /** The same for a conversation that is made already, without an object for the answer: the most frequent call. */
   async nextOf(caller: Caller, of: Conversation): Promise<number> {
-    return this.#measured(caller, 'next', 1, async () => {
+    return this.#measured(caller, 'next', 1, async (ofType) => {
+      ofType(of.type);
       caller.client.check('issue', of);
       const number = await this.#sequences.next(of, caller);
       this.#metrics.issued(of.type, 1);
@@ -104,7 +106,8 @@ export class Service {
 
   /** The same for a conversation that is made already. */
   currentOf(caller: Caller, of: Conversation): Promise<number> {
-    return this.#measured(caller, 'current', 1, async () => {
+    return this.#measured(caller, 'current', 1, async (ofType) => {
+      ofType(of.type);
       caller.client.check('read', of);
       return this.#sequences.current(of, caller);
     });
@@ -190,15 +193,25 @@ export class Service {
     conversation: string,
     work: (of: Conversation) => Promise<T>,
   ): Promise<T> {
-    return this.#measured(caller, method, 1, async () => {
+    return this.#measured(caller, method, 1, async (ofType) => {
       const of = parseConversation(conversation);
+      ofType(of.type);
       caller.client.check(right, of);
       return work(of);
     });
   }
 
-  /** Limits and metrics around a call. */
-  async #measured<T>(caller: Caller, method: string, calls: number, work: () => Promise<T>): Promise<T> {
+  /** A span, metrics and limits around a call. */
+  #measured<T>(
+    caller: Caller,
+    method: string,
+    calls: number,
+    work: (ofType: (type: string) => void) => Promise<T>,
+  ): Promise<T> {
+    return traced(caller.door, method, (ofType) => this.#counted(caller, method, calls, () => work(ofType)));
+  }
+
+  async #counted<T>(caller: Caller, method: string, calls: number, work: () => Promise<T>): Promise<T> {
     const ended = this.#metrics.began(caller.door, method);
     let code = 'ok';
     try {
