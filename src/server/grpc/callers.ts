@@ -1,5 +1,6 @@
 /** Who makes a gRPC call, and how long it may take. */
 
+import { setMaxListeners } from 'node:events';
 import type { Metadata } from '@grpc/grpc-js';
 import { maxTimeoutMs } from '../../core/options.js';
 import { TidemarkError } from '../../errors.js';
@@ -40,10 +41,18 @@ export function makeCaller(client: Client, signal: AbortSignal, timeoutMs: numbe
   return { client, door: 'grpc', signal, ...(timeoutMs !== undefined && { timeoutMs }) };
 }
 
+/** What many requests of one caller may listen to, which Node would take for a leak. */
+export function sharedController(): AbortController {
+  const controller = new AbortController();
+  setMaxListeners(0, controller.signal);
+  return controller;
+}
+
 /** Aborts when the client gives the call up, or is gone. */
 export function signalOf(call: IncomingCall): AbortSignal {
-  const controller = new AbortController();
-  call.once('cancelled', () => controller.abort(new Error('the client gave the call up')));
-  if (call.cancelled) controller.abort(new Error('the client gave the call up'));
+  const controller = sharedController();
+  const giveUp = () => controller.abort(new Error('the client gave the call up'));
+  call.once('cancelled', giveUp);
+  if (call.cancelled) giveUp();
   return controller.signal;
 }

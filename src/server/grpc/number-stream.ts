@@ -13,7 +13,7 @@ import { TidemarkError } from '../../errors.js';
 import type { Client } from '../access.js';
 import type { DoorContext } from '../door.js';
 import type { Caller } from '../service.js';
-import { clientOf, makeCaller, timeLeftMs } from './callers.js';
+import { clientOf, makeCaller, sharedController, timeLeftMs } from './callers.js';
 import { notAMessage } from './calls.js';
 import { Undecodable } from './codec.js';
 import { failureOf, statusOf } from './failures.js';
@@ -88,7 +88,7 @@ export class NumberStream {
     this.#unanswered += items.length;
     for (let start = 0; start < items.length; start += itemsPerSignal) {
       const together = items.slice(start, start + itemsPerSignal);
-      const controller = new AbortController();
+      const controller = sharedController();
       this.#signals.set(controller, together.length);
       const caller = makeCaller(this.#client, controller.signal, timeoutMs);
       for (const item of together) void this.#answer(item, caller, controller);

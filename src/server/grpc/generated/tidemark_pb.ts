@@ -771,7 +771,7 @@ export const TakeResponseSchema: GenMessage<TakeResponse> = /*@__PURE__*/
   messageDesc(file_tidemark_v1_tidemark, 22);
 
 /**
- * Settles numbers of one take.
+ * Settles one take, as a whole.
  *
  * @generated from message tidemark.v1.SettleRequest
  */
@@ -784,14 +784,14 @@ export type SettleRequest = Message<"tidemark.v1.SettleRequest"> & {
   conversation: string;
 
   /**
-   * The lowest number.
+   * The lowest number of the take.
    *
    * @generated from field: uint64 first = 2;
    */
   first: bigint;
 
   /**
-   * The highest number.
+   * The highest number of the take.
    *
    * @generated from field: uint64 last = 3;
    */
@@ -806,7 +806,7 @@ export const SettleRequestSchema: GenMessage<SettleRequest> = /*@__PURE__*/
   messageDesc(file_tidemark_v1_tidemark, 23);
 
 /**
- * They are settled.
+ * It is settled.
  *
  * @generated from message tidemark.v1.SettleResponse
  */
@@ -821,7 +821,7 @@ export const SettleResponseSchema: GenMessage<SettleResponse> = /*@__PURE__*/
   messageDesc(file_tidemark_v1_tidemark, 24);
 
 /**
- * Renews the lease of numbers of one take.
+ * Renews the lease of one take, as a whole.
  *
  * @generated from message tidemark.v1.RenewRequest
  */
@@ -834,14 +834,14 @@ export type RenewRequest = Message<"tidemark.v1.RenewRequest"> & {
   conversation: string;
 
   /**
-   * The lowest number.
+   * The lowest number of the take.
    *
    * @generated from field: uint64 first = 2;
    */
   first: bigint;
 
   /**
-   * The highest number.
+   * The highest number of the take.
    *
    * @generated from field: uint64 last = 3;
    */
@@ -856,7 +856,7 @@ export const RenewRequestSchema: GenMessage<RenewRequest> = /*@__PURE__*/
   messageDesc(file_tidemark_v1_tidemark, 25);
 
 /**
- * Their lease has begun anew.
+ * Its lease has begun anew.
  *
  * @generated from message tidemark.v1.RenewResponse
  */
@@ -871,7 +871,7 @@ export const RenewResponseSchema: GenMessage<RenewResponse> = /*@__PURE__*/
   messageDesc(file_tidemark_v1_tidemark, 26);
 
 /**
- * Gives numbers of one take back.
+ * Gives one take back, as a whole.
  *
  * @generated from message tidemark.v1.AbandonRequest
  */
@@ -884,14 +884,14 @@ export type AbandonRequest = Message<"tidemark.v1.AbandonRequest"> & {
   conversation: string;
 
   /**
-   * The lowest number.
+   * The lowest number of the take.
    *
    * @generated from field: uint64 first = 2;
    */
   first: bigint;
 
   /**
-   * The highest number.
+   * The highest number of the take.
    *
    * @generated from field: uint64 last = 3;
    */
@@ -906,7 +906,7 @@ export const AbandonRequestSchema: GenMessage<AbandonRequest> = /*@__PURE__*/
   messageDesc(file_tidemark_v1_tidemark, 27);
 
 /**
- * They are recorded as a gap of reason abandoned.
+ * Its numbers are recorded as a gap of reason abandoned.
  *
  * @generated from message tidemark.v1.AbandonResponse
  */
