@@ -98,10 +98,7 @@ export async function failureOf(promise: Promise<unknown>) {
 /** A call of which both sides may send much. */
 export function openCall<Request, Answer>(client: Client, name: string, token?: string) {
   type Open = (metadata: Metadata) => ClientDuplexStream<Request, Answer>;
-  return (client as unknown as Record<string, Open>)[name]!.call(
-    client,
-    metadataOf(token),
-  ) as never as ClientDuplexStream<Request, Answer>;
+  return (client as unknown as Record<string, Open>)[name]!.call(client, metadataOf(token));
 }
 
 /** A call of which the server may send much. */
