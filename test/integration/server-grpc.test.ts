@@ -89,7 +89,7 @@ test('bytes that are no message are an invalid argument', async () => {
   const client = clientOf((await start()).address);
   const answer = new Promise((resolve, reject) => {
     const same = (bytes: Buffer) => bytes;
-    const done = (error: unknown) => (error === null ? resolve(0) : reject(error));
+    const done = (error: Error | null) => (error === null ? resolve(0) : reject(error));
     client.makeUnaryRequest('/tidemark.v1.Tidemark/Next', same, same, Buffer.from([0x0a, 0xff]), done);
   });
   expect(await failureOf(answer)).toMatchObject({
