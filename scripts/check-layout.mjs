@@ -28,6 +28,8 @@ const forbiddenInCore = new Set([
 ]);
 /** Read in one place, so that what the environment can change is in one place. */
 const environmentFile = 'src/cli/config.ts';
+/** Nobody reads these files one by one, so they may be long. */
+const generatedFolder = 'src/server/grpc/generated/';
 const exitFile = 'src/cli/main.ts';
 
 const notCommitted = new Set(['node_modules', 'dist', 'coverage', '.cache', '.git', 'tidemark-data']);
@@ -50,7 +52,7 @@ function checkFile(file) {
   });
   if (!/\.(?:ts|mjs|js)$/.test(file)) return;
   const lines = text.split('\n').length - 1;
-  if (lines >= maxFileLines)
+  if (lines >= maxFileLines && !file.startsWith(generatedFolder))
     report(file, 0, `has ${lines} lines; ${maxFileLines - 1} at most, a larger one has two jobs`);
   if (!file.startsWith('src/')) return;
   checkPlace(file);
