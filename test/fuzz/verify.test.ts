@@ -193,8 +193,9 @@ function hexOf(text: string): string {
 /** Every row of the conversations: those of the folder itself change with each process that opens it. */
 function bytesOf(folder: string): Promise<readonly string[]> {
   return inFolder(folder, (store) =>
-    Array.from(store.getRange(), ({ key, value }) => `${key.toString('hex')} ${value.toString('hex')}`).filter(
-      (row) => ['c', 'e', 'g'].some((kind) => row.startsWith(hexOf(kind))),
-    ),
+    Array.from(
+      store.getRange(),
+      ({ key, value }) => `${key.toString('hex')} ${value.toString('hex')}`,
+    ).filter((row) => ['c', 'e', 'g'].some((kind) => row.startsWith(hexOf(kind)))),
   );
 }
