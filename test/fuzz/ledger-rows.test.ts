@@ -118,7 +118,7 @@ class Poisoned extends Used {
     this.#replaced = await withConnection(maria.url, async (connection) => {
       const query = `SELECT * FROM ${this.#table} WHERE conversation = ?`;
       const [rows] = await connection.query<never>({ sql: query, rowsAsArray: true }, [this.key]);
-      return rows as unknown[][];
+      return rows;
     });
     await plantInMySql(maria.url, this.poison, this.key);
     this.#planted = await this.#rows();
