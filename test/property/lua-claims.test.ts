@@ -101,20 +101,6 @@ const kept = fc.oneof(
 type Kept = typeof forLong;
 const steps = fc.array(fc.record({ step, stale: oneIn(20), kept }), { minLength: 3, maxLength: 14 });
 
-/** A take is given up whose lease has ended: by chance that is rare, because a look and an end have to follow each other. */
-const givenUp = [
-  {
-    step: {
-      kind: 'take' as const,
-      requests: [{ of: 0, calls: [{ id: undefined, tracked: true, count: 1 }] }],
-    },
-    stale: false,
-    kept: soon,
-  },
-  { step: { kind: 'look' as const }, stale: false, kept: forLong },
-  { step: { kind: 'expire' as const }, stale: false, kept: forLong },
-];
-
 let server: RedisServer;
 let redis: RedisCounterStore;
 
@@ -150,11 +136,11 @@ it('claims: the scripts and the memory store answer the same to any sequence of 
       for (const { step: next, ...how } of planned) await pair.run(next, how);
       await pair.compareEverything();
     }),
-    { ...randomised, numRuns: ownRuns, examples: [[givenUp]] },
+    { ...randomised, numRuns: ownRuns },
   );
   console.log(`lua-claims: ${ownRuns} runs compared ${JSON.stringify(seen)}`);
-  // A comparison that never saw one of the answers proves nothing about it. The rarest comes in every tenth run, so that a
-  // twentieth of that is no matter of chance.
+  // A comparison that never saw one of the answers proves nothing about it. The rarest come seven times in a
+  // hundred runs or more, so a small part of that is hardly a matter of chance.
   for (const [answer, times] of Object.entries(seen)) expect(times, answer).toBeGreaterThan(ownRuns / 200);
 }, 120_000);
 
