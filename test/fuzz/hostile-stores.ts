@@ -32,7 +32,7 @@ export interface HostileValue {
   readonly command: readonly [string, ...string[]];
 }
 
-function text(name: string, value: string): HostileValue {
+export function text(name: string, value: string): HostileValue {
   return { name, type: 'string', command: ['SET', value] };
 }
 

@@ -7,6 +7,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { groupChat } from '../../src/core/conversation.js';
 import type { Epoch } from '../../src/core/counter-store.js';
+import type { TidemarkEvent } from '../../src/core/events.js';
 import { openKey, wordKey } from '../../src/counters/redis/keys.js';
 import { RedisCounterStore } from '../../src/counters/redis/redis-counter-store.js';
 import { MemoryLedger } from '../../src/ledgers/memory/memory-ledger.js';
@@ -15,6 +16,7 @@ import { install, take } from '../integration/redis-support.js';
 import { seed } from '../support/runs.js';
 import { seenWords } from '../support/seen-words.js';
 import { type RedisServer, startRedis } from '../support/servers.js';
+import { waitUntil } from '../support/wait.js';
 import { fuzzed, timeoutMs } from './hostile.js';
 import {
   hostileValues,
@@ -23,6 +25,7 @@ import {
   plantValue,
   type RedisPoison,
   redisPoisons,
+  text,
 } from './hostile-stores.js';
 import {
   type CallName,
@@ -197,26 +200,86 @@ describe(`hostile words on a real Redis, seed ${seed}`, () => {
     expect(await sequences.gaps(used.of)).toEqual([]);
   });
 
-  it('a sweep and a search for idle words meet anything, and remove no more than old words', async () => {
+  it('a sweep and a search for idle words go past anything: it stays, and every old and idle word beside it goes', async () => {
     const kept = new Map<string, unknown>();
+    const old: string[] = [];
+    const idle: string[] = [];
+    const [oldWord, idleWord] = [text('old', '5000000000001'), text('idle', '7000000000003')];
+    // A sound word stands beside each poison: whoever stops at one of them, or loses a step with it, leaves some behind.
     for (const [index, value] of [...hostileValues, ...hostileWords].entries()) {
       for (const key of [`seq:{group:k${index}}:1`, `seq:{group:k${index}}:1e3`, `seq:{k${index}:1`]) {
         await plantValue(server, key, value);
         kept.set(key, await server.command('DUMP', key));
       }
-      if (value.type === 'string') continue;
+      for (const [conversation, word, keys] of [
+        [`group:old-sound${index}`, oldWord, old],
+        [`group:idle${index}`, idleWord, idle],
+      ] as const) {
+        const key = wordKey('seq', conversation, generation);
+        await plantValue(server, key, word);
+        keys.push(key);
+      }
       const key = `seq:{group:old${index}}:1`;
       await plantValue(server, key, value);
-      kept.set(key, await server.command('DUMP', key));
+      // Under the key of an old word, any text is one.
+      if (value.type === 'string') old.push(key);
+      else kept.set(key, await server.command('DUMP', key));
     }
     const { signal } = new AbortController();
     // The second generation has begun: what is of the first is old.
     const generationOf = (conversation: string) => (conversation.startsWith('group:old') ? 2 : generation);
-    await counters.sweep(0, generationOf, signal);
-    for await (const idle of counters.idle(0, epoch, 0, signal))
-      await counters.drain(epoch, await seenWords(counters, epoch, idle));
+    expect(await counters.sweep(0, generationOf, signal)).toBe(old.length);
+    for (const key of old) expect(await server.command('EXISTS', key), key).toBe(0);
+    for (const key of idle) expect(await server.command('EXISTS', key), key).toBe(1);
+
+    const drained = new Map<string, unknown>();
+    for await (const conversations of counters.idle(0, epoch, 0, signal)) {
+      const reply = await counters.drain(epoch, await seenWords(counters, epoch, conversations));
+      if (reply.status !== 'done') throw new Error(reply.status);
+      for (const [index, conversation] of conversations.entries())
+        if (reply.words[index] !== undefined)
+          drained.set(wordKey('seq', conversation, generation), reply.words[index]);
+    }
+    for (const key of idle) {
+      expect(drained.get(key), key).toEqual({ last: 3, remaining: 7 });
+      expect(await server.command('EXISTS', key), key).toBe(0);
+    }
     for (const [key, shown] of kept) expect(await server.command('DUMP', key), key).toEqual(shown);
     expect((await take(counters, epoch, 'group:k0')).status).toBe('done');
+  });
+
+  it('idle words that a generator looks for by itself are drained, whatever stands beside them', async () => {
+    const prefix = 'idle';
+    const events: TidemarkEvent[] = [];
+    const own = new SequenceGenerator({
+      counters: new RedisCounterStore({ url: server.url, prefix }),
+      ledger: new MemoryLedger(),
+      idleAfterMs: 1_000,
+      onEvent: (event) => events.push(event),
+    });
+    try {
+      const used = new Used('idle');
+      await use(own, used);
+      const poisonsOfWords = [...hostileValues, ...hostileWords].entries();
+      const planted = new Map<string, unknown>();
+      for (const [index, value] of poisonsOfWords) {
+        const key = wordKey(prefix, `group:poison${index}`, generation);
+        await plantValue(server, key, value);
+        planted.set(key, await server.command('DUMP', key));
+      }
+      const word = wordKey(prefix, used.key, generation);
+      await waitUntil('the idle word is drained', async () => (await server.command('EXISTS', word)) === 0);
+      expect(events.filter(({ type }) => type === 'idle_failed')).toEqual([]);
+      for (const [key, shown] of planted) expect(await server.command('DUMP', key), key).toEqual(shown);
+      const issued = Math.max(...used.numbers);
+      await use(own, used);
+      expect(used.numbers).toContain(issued + 1);
+      // Handed back, not lost.
+      expect(await own.gaps(used.of)).toEqual([]);
+      await expectExplained(own, used);
+    } finally {
+      await own.close();
+    }
   });
 });
 

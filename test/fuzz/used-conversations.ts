@@ -84,6 +84,16 @@ export async function use(sequences: SequenceGenerator, used: Used): Promise<voi
     await calls[name](sequences, used, `own-${name}`);
 }
 
+/** The same; and what it takes is above everything that was issued before. */
+export async function useAbove(sequences: SequenceGenerator, used: Used): Promise<void> {
+  const before = used.numbers.length;
+  const last = Math.max(0, ...used.numbers);
+  await use(sequences, used);
+  const taken = used.numbers.slice(before);
+  expect(taken.length, used.key).toBeGreaterThan(0);
+  expect(Math.min(...taken), used.key).toBeGreaterThan(last);
+}
+
 /** Nobody else's business: each call of a sound conversation succeeds, or says the same as without a poison. */
 export async function expectSound(sequences: SequenceGenerator, used: Used): Promise<void> {
   await Promise.all(

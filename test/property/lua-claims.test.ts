@@ -8,8 +8,9 @@ import { randomised, runs, seed } from '../support/runs.js';
 import { seenWords } from '../support/seen-words.js';
 import { type RedisServer, startRedis } from '../support/servers.js';
 
-/** Half as many as other tests have: in each run, something waits for a time to end. */
-const ownRuns = Math.ceil(runs / 2);
+/** Half as many as other tests have: in each run, something waits for a time to end. With fewer, rare answers may not come. */
+const fewestRuns = 100;
+const ownRuns = Math.max(fewestRuns, Math.ceil(runs / 2));
 const conversationsPerRun = 2;
 const messageIds = ['m1', '}:1', '%7D:1', 'open'];
 /** What is kept for so long does not end in a run; what is kept for the other time has ended before the next step. */
@@ -138,8 +139,9 @@ it('claims: the scripts and the memory store answer the same to any sequence of 
     { ...randomised, numRuns: ownRuns },
   );
   console.log(`lua-claims: ${ownRuns} runs compared ${JSON.stringify(seen)}`);
-  // A comparison that never saw one of the answers proves nothing about it.
-  for (const [answer, times] of Object.entries(seen)) expect(times, answer).toBeGreaterThan(ownRuns / 20);
+  // A comparison that never saw one of the answers proves nothing about it. The rarest come seven times in a
+  // hundred runs or more, so a small part of that is hardly a matter of chance.
+  for (const [answer, times] of Object.entries(seen)) expect(times, answer).toBeGreaterThan(ownRuns / 200);
 }, 120_000);
 
 /** What has to be seen. */
