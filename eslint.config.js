@@ -3,7 +3,7 @@ import { defineConfig } from 'eslint/config';
 import tseslint from 'typescript-eslint';
 
 export default defineConfig(
-  { ignores: ['dist/**', 'coverage/**', '.cache/**', '**/*.js', '**/*.mjs', 'src/server/grpc/generated/**'] },
+  { ignores: ['dist/**', 'coverage/**', '.cache/**', '**/*.js', '**/*.mjs', 'src/contract/generated/**'] },
   {
     files: ['src/**/*.ts', 'test/**/*.ts', 'bench/**/*.ts', 'examples/**/*.ts'],
     plugins: { '@typescript-eslint': tseslint.plugin },

@@ -17,7 +17,7 @@ export default defineConfig({
     coverage: {
       provider: 'v8',
       include: ['src/**/*.ts'],
-      exclude: ['src/server/grpc/generated/**'],
+      exclude: ['src/contract/generated/**'],
       reporter: ['text-summary', 'html', 'json-summary'],
       thresholds: { 'src/core/**': { lines: 95 } },
     },

@@ -29,7 +29,7 @@ const forbiddenInCore = new Set([
 /** Read in one place, so that what the environment can change is in one place. */
 const environmentFile = 'src/cli/config.ts';
 /** Nobody reads these files one by one, so they may be long. */
-const generatedFolder = 'src/server/grpc/generated/';
+const generatedFolder = 'src/contract/generated/';
 const exitFile = 'src/cli/main.ts';
 
 const notCommitted = new Set(['node_modules', 'dist', 'coverage', '.cache', '.git', 'tidemark-data']);

@@ -1,7 +1,7 @@
 /**
  * The wire contract in `proto/`, and the code that is generated from it.
  *
- *   node scripts/proto.mjs              writes src/server/grpc/generated/
+ *   node scripts/proto.mjs              writes src/contract/generated/
  *   node scripts/proto.mjs --check      lints, compares with proto/baseline.binpb for what would break clients, and proves
  *                                       that the generated code is up to date
  *   node scripts/proto.mjs --baseline   makes the contract as it is now the one that must not be broken
@@ -16,7 +16,7 @@ import { fileURLToPath } from 'node:url';
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 const baseline = 'proto/baseline.binpb';
-const target = path.join(root, 'src/server/grpc/generated');
+const target = path.join(root, 'src/contract/generated');
 const temporary = '.cache/proto';
 
 const [mode] = process.argv.slice(2);
@@ -31,7 +31,7 @@ function check() {
   for (const name of new Set([...expected.keys(), ...namesIn(target)])) {
     const found = namesIn(target).includes(name) ? readFileSync(path.join(target, name), 'utf8') : undefined;
     if (found !== expected.get(name))
-      fail(`src/server/grpc/generated/${name} is not what the contract says; run npm run proto`);
+      fail(`src/contract/generated/${name} is not what the contract says; run npm run proto`);
   }
 }
 

@@ -11,14 +11,14 @@ import {
   makeGenericClientConstructor,
   type ServiceError,
 } from '@grpc/grpc-js';
-import { serviceDefinition } from '../../src/server/grpc/codec.js';
+import { serviceDefinition } from '../../src/contract/codec.js';
 import {
   type NextStreamRequest,
   NextStreamRequestSchema,
   type NextStreamResponse,
   type NextStreamResult,
   Tidemark,
-} from '../../src/server/grpc/generated/tidemark_pb.js';
+} from '../../src/contract/generated/tidemark_pb.js';
 
 type Unary = (
   request: unknown,

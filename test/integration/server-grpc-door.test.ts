@@ -7,19 +7,19 @@ import { create, fromBinary } from '@bufbuild/protobuf';
 import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
 import { type Client, credentials, type ServiceError, status } from '@grpc/grpc-js';
 import { expect, test } from 'vitest';
-import type { MemoryCounterStore } from '../../src/counters/memory/memory-counter-store.js';
 import {
   Health,
   HealthCheckRequestSchema,
   type HealthCheckResponse,
   HealthCheckResponse_ServingStatus as ServingStatus,
-} from '../../src/server/grpc/generated/health_pb.js';
+} from '../../src/contract/generated/health_pb.js';
 import {
   ServerReflection,
   type ServerReflectionRequest,
   ServerReflectionRequestSchema,
   type ServerReflectionResponse,
-} from '../../src/server/grpc/generated/reflection_pb.js';
+} from '../../src/contract/generated/reflection_pb.js';
+import type { MemoryCounterStore } from '../../src/counters/memory/memory-counter-store.js';
 import { createCertificateAuthority } from '../support/certificates.js';
 import { waitUntil } from '../support/wait.js';
 import { ask, askAny, failureOf, openCall, Stream, watchCall } from './grpc-client.js';

@@ -62,6 +62,30 @@ export function respCommands(
     socket.write(commands.map(encode).join(''));
   });
 }
+
+/** Sends bytes, and returns what came until the server closed, or fell silent. */
+export function exchange(
+  port: number,
+  bytes: string | Buffer,
+  silenceMs = 300,
+): Promise<{ text: string; closed: boolean }> {
+  return new Promise((resolve) => {
+    const socket = net.connect({ port, host: '127.0.0.1' });
+    let text = '';
+    const finish = (closed: boolean) => {
+      socket.destroy();
+      resolve({ text, closed });
+    };
+    socket.setTimeout(silenceMs, () => finish(false));
+    socket.on('error', () => finish(true));
+    socket.on('end', () => finish(true));
+    socket.on('data', (chunk) => {
+      text += chunk.toString();
+    });
+    socket.write(bytes);
+  });
+}
+
 function encode(args: readonly string[]): string {
   const parts = args.map((arg) => `$${Buffer.byteLength(arg)}\r\n${arg}\r\n`);
   return `*${args.length}\r\n${parts.join('')}`;

@@ -37,7 +37,7 @@ test('accepts what keeps the rules', async () => {
   );
   await put('src/core/b.ts', 'export const b = { now: (clock: { Date: number }) => clock.Date };\n');
   await put('src/index.ts', "export { x } from './core/a.js';\n");
-  await put('src/server/grpc/generated/a_pb.ts', '\n'.repeat(1_000));
+  await put('src/contract/generated/a_pb.ts', '\n'.repeat(1_000));
   await put('src/cli/main.ts', 'process.exit(1);\n');
   await put('src/cli/config.ts', "export const url = process.env['URL'];\n");
   await put('src/counters/redis/scripts/take.lua', '');

@@ -8,13 +8,13 @@ import {
   type MessageShape,
 } from '@bufbuild/protobuf';
 import type { ServerUnaryCall, sendUnaryData, UntypedServiceImplementation } from '@grpc/grpc-js';
+import { Undecodable } from '../../contract/codec.js';
+import { Tidemark } from '../../contract/generated/tidemark_pb.js';
 import { TidemarkError } from '../../errors.js';
 import type { DoorContext } from '../door.js';
 import type { Caller } from '../service.js';
 import { clientOf, makeCaller, signalOf, timeLeftMs } from './callers.js';
-import { Undecodable } from './codec.js';
 import { failureOf, statusOf } from './failures.js';
-import { Tidemark } from './generated/tidemark_pb.js';
 import { explanationMessage, gapMessage, nextOptions, numbersMessage, rangeOf } from './messages.js';
 
 type Methods = typeof Tidemark.method;

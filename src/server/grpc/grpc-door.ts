@@ -1,14 +1,14 @@
 /** The gRPC door: the calls of proto/tidemark/v1, with the standard services for health and reflection. */
 
 import { Server, ServerCredentials } from '@grpc/grpc-js';
+import { serviceDefinition } from '../../contract/codec.js';
+import { Health as HealthDescriptor } from '../../contract/generated/health_pb.js';
+import { ServerReflection } from '../../contract/generated/reflection_pb.js';
+import { Tidemark } from '../../contract/generated/tidemark_pb.js';
 import type { DoorContext, Listen, OpenDoor, TlsMaterial } from '../door.js';
 import { unaryCalls } from './calls.js';
-import { serviceDefinition } from './codec.js';
 import { Connections } from './connections.js';
 import { statusOf } from './failures.js';
-import { Health as HealthDescriptor } from './generated/health_pb.js';
-import { ServerReflection } from './generated/reflection_pb.js';
-import { Tidemark } from './generated/tidemark_pb.js';
 import { HealthService } from './health-service.js';
 import { NumberStream, type NumbersCall } from './number-stream.js';
 import { ReflectionService } from './reflection-service.js';

@@ -8,13 +8,13 @@ import type {
   UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { status as grpcStatus, Metadata } from '@grpc/grpc-js';
-import type { Health } from '../health.js';
 import {
   type HealthCheckRequest,
   HealthCheckResponseSchema,
   HealthCheckResponse_ServingStatus as ServingStatus,
-} from './generated/health_pb.js';
-import { Tidemark } from './generated/tidemark_pb.js';
+} from '../../contract/generated/health_pb.js';
+import { Tidemark } from '../../contract/generated/tidemark_pb.js';
+import type { Health } from '../health.js';
 
 /** How often the status is looked at while somebody watches it, in milliseconds. */
 const lookEveryMs = 200;

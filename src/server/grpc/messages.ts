@@ -1,15 +1,15 @@
 /** Values of the service as messages of the contract, and back. */
 
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import type { Explanation } from '../../core/explanations.js';
-import type { Gap } from '../../core/ledger.js';
-import type { Issued, NextOptions } from '../service.js';
 import {
   type ExplainResponseSchema,
   GapReason,
   type GapSchema,
   NumberStatus,
-} from './generated/tidemark_pb.js';
+} from '../../contract/generated/tidemark_pb.js';
+import type { Explanation } from '../../core/explanations.js';
+import type { Gap } from '../../core/ledger.js';
+import type { Issued, NextOptions } from '../service.js';
 
 export function numbersMessage({ first, last, repeated }: Issued) {
   return { first: BigInt(first), last: BigInt(last), repeated };

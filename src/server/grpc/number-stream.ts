@@ -8,6 +8,14 @@
 
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import type { ServerDuplexStream } from '@grpc/grpc-js';
+import { Undecodable } from '../../contract/codec.js';
+import {
+  type NextStreamItem,
+  type NextStreamRequest,
+  type NextStreamResponse,
+  NextStreamResponseSchema,
+  type NextStreamResultSchema,
+} from '../../contract/generated/tidemark_pb.js';
 import { checkTimeout } from '../../core/options.js';
 import { TidemarkError } from '../../errors.js';
 import type { Client } from '../access.js';
@@ -15,15 +23,7 @@ import type { DoorContext } from '../door.js';
 import type { Caller } from '../service.js';
 import { clientOf, makeCaller, sharedController, timeLeftMs } from './callers.js';
 import { notAMessage } from './calls.js';
-import { Undecodable } from './codec.js';
 import { failureOf, statusOf } from './failures.js';
-import {
-  type NextStreamItem,
-  type NextStreamRequest,
-  type NextStreamResponse,
-  NextStreamResponseSchema,
-  type NextStreamResultSchema,
-} from './generated/tidemark_pb.js';
 import { nextOptions, numbersMessage } from './messages.js';
 
 /** Most requests, and answers, of one message. */

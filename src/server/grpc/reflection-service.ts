@@ -4,12 +4,12 @@ import { create, type DescFile, type DescService, type MessageInitShape, toBinar
 import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
 import type { ServerDuplexStream, UntypedServiceImplementation } from '@grpc/grpc-js';
 import { status } from '@grpc/grpc-js';
-import { Undecodable } from './codec.js';
+import { Undecodable } from '../../contract/codec.js';
 import {
   type ServerReflectionRequest,
   type ServerReflectionResponse,
   ServerReflectionResponseSchema,
-} from './generated/reflection_pb.js';
+} from '../../contract/generated/reflection_pb.js';
 
 type Call = ServerDuplexStream<ServerReflectionRequest, ServerReflectionResponse>;
 type Answer = NonNullable<MessageInitShape<typeof ServerReflectionResponseSchema>['messageResponse']>;
