@@ -44,6 +44,7 @@ export const errorCodes = {
   aborted: { retryable: false, exitStatus: 130, httpStatus: 499, grpcStatus: 1 },
   lease_expired: { retryable: false, exitStatus: 5, httpStatus: 409, grpcStatus: 10 },
   exhausted: { retryable: false, exitStatus: 5, httpStatus: 409, grpcStatus: 11 },
+  server_unavailable: { retryable: true, exitStatus: 3, httpStatus: 503, grpcStatus: 14 },
   unauthenticated: { retryable: false, exitStatus: 4, httpStatus: 401, grpcStatus: 16 },
   permission_denied: { retryable: false, exitStatus: 4, httpStatus: 403, grpcStatus: 7 },
   rate_limited: { retryable: true, exitStatus: 3, httpStatus: 429, grpcStatus: 8 },

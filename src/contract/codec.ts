@@ -19,7 +19,7 @@ export function serviceDefinition(service: DescService): ServiceDefinition {
 }
 
 /** Requests that cannot be decoded reach the handler as {@link Undecodable}: it knows the error to answer with. */
-function methodDefinition(method: DescMethod): MethodDefinition<Message, Message> {
+export function methodDefinition(method: DescMethod): MethodDefinition<Message, Message> {
   return {
     path: `/${method.parent.typeName}/${method.name}`,
     requestStream: method.methodKind === 'client_streaming' || method.methodKind === 'bidi_streaming',
