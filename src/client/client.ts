@@ -46,11 +46,11 @@ const maxServers = 100;
  * @returns the client; it connects with its first call
  * @throws TidemarkError `invalid_argument`
  * @example
- * ```ts no-run
+ * ```ts
  * import { groupChat } from 'tidemark';
  * import { connect } from 'tidemark/client';
- * const tidemark = connect(['grpc://10.0.0.1:7381', 'grpc://10.0.0.2:7381'], { token: process.env.TIDEMARK_TOKEN! });
- * console.log(await tidemark.next(groupChat('g1'), { messageId: '7f3a' }));
+ * const tidemark = connect(process.env.TIDEMARK_URL!);
+ * console.log(await tidemark.next(groupChat('g1'), { messageId: '7f3a' })); // { number: 1, repeated: false }
  * tidemark.close();
  * ```
  */
@@ -84,6 +84,15 @@ function transportTo(text: string, token: string | undefined, tls: ClientTls): T
  * Calls for numbers that are made at the same time share a request. A call that failed is made again until its deadline where
  * the server's error is `retryable`, or where no server answered and that does no harm: with a message id, for looking, and for
  * ending takes. A number without a message id is not asked for again once it may have been issued.
+ *
+ * @example
+ * ```ts
+ * import { groupChat } from 'tidemark';
+ * import { connect, TidemarkClient } from 'tidemark/client';
+ * const tidemark = connect(process.env.TIDEMARK_URL!, { timeoutMs: 2_000 });
+ * console.log(tidemark instanceof TidemarkClient, await tidemark.nextMany(groupChat('g1'), 3)); // true { first: 1, last: 3 }
+ * tidemark.close();
+ * ```
  */
 export class TidemarkClient {
   readonly #pool: ServerPool;

@@ -54,7 +54,7 @@ test('the types of every ts block are right', async () => {
   const environment = path.join(folder, 'environment.d.ts');
   await writeFile(
     environment,
-    'declare namespace NodeJS { interface ProcessEnv { REDIS_URL: string; MYSQL_URL: string } }',
+    'declare namespace NodeJS { interface ProcessEnv { REDIS_URL: string; MYSQL_URL: string; TIDEMARK_URL: string } }',
   );
   for (const block of modules.filter(({ runs, code }) => runs || /^import /m.test(code))) {
     const file = path.join(folder, `example-${files.size}.ts`);

@@ -12,6 +12,7 @@ import {
   startRedis,
   temporaryFolder,
 } from '../support/servers.js';
+import { startServer } from '../support/started-server.js';
 import type { Block } from './pages.js';
 
 /** Longest that one example or command may take. */
@@ -22,6 +23,11 @@ const redisDatabases = 1_024;
 export interface Environment {
   readonly REDIS_URL: string;
   readonly MYSQL_URL: string;
+}
+
+/** Of a Tidemark server that nothing else uses. */
+interface ServerEnvironment {
+  readonly TIDEMARK_URL: string;
 }
 
 /** A folder in which `tidemark` and its dependencies can be imported, and servers for the examples that need them. */
@@ -44,6 +50,7 @@ export class ExampleRunner {
     // Only what a user of the package gets: an example cannot lean on a development dependency.
     await symlink(repositoryRoot, path.join(modules, 'tidemark'));
     for (const name of Object.keys(dependencies)) {
+      await mkdir(path.dirname(path.join(modules, name)), { recursive: true });
       await symlink(path.join(repositoryRoot, 'node_modules', name), path.join(modules, name));
     }
     const bin = path.join(folder.path, 'bin');
@@ -91,11 +98,16 @@ export class ExampleRunner {
     const { code, expected } = instrument(block.code);
     await writeFile(path.join(folder, 'example.js'), code);
     const databases = usesServers(block.code) ? await this.databases() : {};
+    const server = block.code.includes('TIDEMARK_URL') ? await startServer({ doors: ['http'] }) : undefined;
+    const url: Partial<ServerEnvironment> =
+      server === undefined ? {} : { TIDEMARK_URL: `http://127.0.0.1:${server.port('http')}` };
     const preamble = path.join(repositoryRoot, 'test/docs/example-preamble.mjs');
     const { status, output } = await run(process.execPath, ['--import', preamble, 'example.js'], folder, {
       ...databases,
+      ...url,
       TIDEMARK_EXPECTED: JSON.stringify(expected),
     });
+    await server?.stop();
     return status === 0 ? undefined : `${status}\n${output}`;
   }
 

@@ -5,7 +5,9 @@ import ts from 'typescript';
 import { describe, expect, test } from 'vitest';
 import { repositoryRoot } from '../support/compiled.js';
 
-const entries = ['src/index.ts', 'src/reader/index.ts'].map((file) => path.join(repositoryRoot, file));
+const entries = ['src/index.ts', 'src/reader/index.ts', 'src/client/index.ts'].map((file) =>
+  path.join(repositoryRoot, file),
+);
 const program = ts.createProgram(entries, {
   target: ts.ScriptTarget.ES2023,
   module: ts.ModuleKind.NodeNext,
