@@ -50,10 +50,9 @@ export class Call {
     this.#onEnded = onEnded;
   }
 
-  /** Calls back when the signal aborts, until the call has ended. */
-  listen(signal: AbortSignal, onAbort: () => void): void {
-    signal.addEventListener('abort', onAbort, { once: true });
-    this.#unlisten = () => signal.removeEventListener('abort', onAbort);
+  /** @param unlisten - called when the call has ended: nobody has to abort it any more */
+  listens(unlisten: () => void): void {
+    this.#unlisten = unlisten;
   }
 
   deliver(first: number, repeated = false, open = true): void {

@@ -33,6 +33,7 @@ import {
 } from './options.js';
 import { Receipts } from './receipts.js';
 import { Reservations } from './reservations.js';
+import { SignalListeners } from './signal-listeners.js';
 import { Takes } from './takes.js';
 import { Tracking } from './tracking.js';
 import { Verification, type VerificationReport, type VerificationScope } from './verification.js';
@@ -67,6 +68,7 @@ export class Engine {
   readonly #onEnded = () => {
     this.#callsUnderWay -= 1;
   };
+  readonly #signals = new SignalListeners();
   #callsUnderWay = 0;
   /** Why the counter store is out of reach; undefined while it is not known to be. */
   #disconnected: TidemarkError | undefined;
@@ -174,10 +176,11 @@ export class Engine {
     this.#callsUnderWay += 1;
     this.#fenceWatch.isIssuing = true;
     if (signal !== undefined) {
-      call.listen(signal, () => {
+      const onAbort = () => {
         if (!state.served.includes(call)) state.waiting.remove(call);
         call.fail(aborted(signal, key));
-      });
+      };
+      call.listens(this.#signals.add(signal, onAbort));
     }
     state.waiting.push(call);
     this.#deadlines.watch();

@@ -114,7 +114,12 @@ export class ServerMetrics {
   readonly #byType = new Map<string, Counter.Internal>();
   readonly #unbackedKeys = new Set<string>();
 
-  constructor() {
+  readonly #ready = this.#gauge('tidemark_ready', '1 while numbers can be issued, as /readyz says');
+  readonly #isReady: () => boolean;
+
+  /** @param isReady - asked whenever somebody reads the metrics */
+  constructor(isReady: () => boolean = () => true) {
+    this.#isReady = isReady;
     collectDefaultMetrics({ register: this.#registry });
     for (const store of ['counters', 'ledger']) this.#storeUp.labels(store).set(1);
     for (const door of ['resp', 'http', 'grpc']) this.#connections.labels(door).set(0);
@@ -176,6 +181,7 @@ export class ServerMetrics {
 
   /** Everything, as Prometheus reads it. */
   async text(): Promise<{ readonly contentType: string; readonly text: string }> {
+    this.#ready.set(this.#isReady() ? 1 : 0);
     return { contentType: this.#registry.contentType, text: await this.#registry.metrics() };
   }
 

@@ -74,11 +74,11 @@ export class Server {
    */
   static async start(options: ServerOptions): Promise<Server> {
     const { counters, ledger, tuning, log } = options;
-    const metrics = new ServerMetrics();
     const access = new Access(options.clients);
     const health = new Health({
       goesOnWithoutLedger: !counters.traits.private && tuning.ledgerOutage !== 'refuse',
     });
+    const metrics = new ServerMetrics(() => health.readiness.ready);
     metrics.watch(counters, ledger);
     const onEvent = (event: TidemarkEvent) => {
       metrics.event(event);

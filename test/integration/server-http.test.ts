@@ -9,6 +9,13 @@ beforeAll(async () => {
 });
 afterAll(() => http.server.stop(5_000));
 
+it('a web page may not call a server that asks for no token', async () => {
+  const path = `${at('group:pages')}/next`;
+  for (const headers of [{ Origin: 'http://evil.example' }, { 'Sec-Fetch-Site': 'cross-site' }])
+    expectProblem(await http.ask('POST', path, {}, headers), 403, 'permission_denied', /web page/);
+  expect((await http.ask('GET', `${at('group:pages')}/current`)).json['current']).toBe(0);
+});
+
 describe('calls', () => {
   it('next: one number, a range, and none is left out', async () => {
     const first = await http.ask('POST', `${at('group:next')}/next`);

@@ -188,11 +188,11 @@ describe('commands', () => {
       'EXPIRE',
       'DEL',
       'EVAL',
-      'MULTI',
       'FLUSHALL',
       'RENAME',
       'GETDEL',
       'INCRBYFLOAT',
+      'MULTI',
     ];
     const replies = await respCommands(
       port,

@@ -10,6 +10,9 @@ import { type Command, ProtocolError, RequestParser } from './request-parser.js'
 /** How long a client may take to end its side, in milliseconds. */
 const goodbyeMs = 1_000;
 
+/** A web page can make a browser send these, and lines of its own behind them: nothing of it must be run. */
+const httpWords = /^(?:post|host:)$/i;
+
 export class RespConnection implements Session {
   readonly id: number;
   caller: Caller | undefined;
@@ -104,6 +107,8 @@ export class RespConnection implements Session {
         this.#held = undefined;
         if (command === undefined) break;
         if (command.length === 0) continue;
+        if (httpWords.test(command[0]!))
+          throw new ProtocolError('HTTP was sent to the door of the Redis protocol');
         const looks = isLook(command[0]!);
         if (looks && this.#replies.length > 0) {
           this.#held = command;
