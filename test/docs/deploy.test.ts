@@ -4,6 +4,10 @@ import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
+import { readEnvironment } from '../../src/cli/config.js';
+import { Output } from '../../src/cli/output.js';
+import { buildProgram } from '../../src/cli/program.js';
+import { Runner } from '../../src/cli/runner.js';
 import { errorCodes } from '../../src/errors.js';
 import { ServerMetrics } from '../../src/server/metrics.js';
 import { repositoryRoot } from '../support/compiled.js';
@@ -18,11 +22,7 @@ const files = readdirSync(path.join(repositoryRoot, 'deploy'), { recursive: true
 const structured = files.filter((file) => /\.(ya?ml|json)$/.test(file));
 const everything = ['Dockerfile', ...files].map((file) => ({ file, text: read(file) }));
 
-const flags = ['--shutdown-timeout'];
-const variables = [
-  ...['TIDEMARK_RESP', 'TIDEMARK_HTTP', 'TIDEMARK_GRPC', 'TIDEMARK_CLIENTS'],
-  ...['TIDEMARK_DATA', 'TIDEMARK_REDIS', 'TIDEMARK_LEDGER'],
-];
+const variables = Object.keys(readEnvironment());
 
 function documents(file: string): Json[] {
   return parseAllDocuments(read(file), { merge: true }).map((document) => {
@@ -73,7 +73,19 @@ test('each alert has a runbook that exists', () => {
   }
 });
 
-test('only flags and variables that there are', () => {
+test('only flags and variables that there are', async () => {
+  const program = await buildProgram(
+    new Runner({
+      output: new Output(process.stdout, process.stderr),
+      input: process.stdin,
+      signal: new AbortController().signal,
+      environment: {},
+      folder: '.',
+    }),
+  );
+  const flags = program.commands
+    .find((command) => command.name() === 'serve')!
+    .options.map(({ long }) => long);
   const found = everything.flatMap(({ text }) =>
     [...text.matchAll(/\bTIDEMARK_[A-Z_]+/g)].map(([name]) => name),
   );
@@ -81,7 +93,8 @@ test('only flags and variables that there are', () => {
   const served = everything.flatMap(({ text }) =>
     [...text.matchAll(/\bserve\b(.*)$/gm)].flatMap(([, rest]) => rest!.match(/--[a-z-]+/g) ?? []),
   );
-  expect(new Set(served)).toEqual(new Set(flags));
+  expect(served.length).toBeGreaterThan(0);
+  expect(served.filter((flag) => !flags.includes(flag))).toEqual([]);
 });
 
 test('images are pinned to a version', () => {

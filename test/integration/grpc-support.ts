@@ -6,7 +6,7 @@ import { afterEach } from 'vitest';
 import { MemoryCounterStore } from '../../src/counters/memory/memory-counter-store.js';
 import { MemoryLedger } from '../../src/ledgers/memory/memory-ledger.js';
 import { Server, type ServerOptions } from '../../src/server/server.js';
-import { connect } from './grpc-client.js';
+import { connect } from '../support/grpc-client.js';
 
 export const limits = {
   maxConnections: 20,

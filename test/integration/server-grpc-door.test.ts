@@ -21,8 +21,8 @@ import {
 } from '../../src/contract/generated/reflection_pb.js';
 import type { MemoryCounterStore } from '../../src/counters/memory/memory-counter-store.js';
 import { createCertificateAuthority } from '../support/certificates.js';
+import { ask, askAny, failureOf, openCall, Stream, watchCall } from '../support/grpc-client.js';
 import { waitUntil } from '../support/wait.js';
-import { ask, askAny, failureOf, openCall, Stream, watchCall } from './grpc-client.js';
 import { atEnd, clientOf, hold, items, limits, start } from './grpc-support.js';
 
 test('a server that stops answers what it has read, once, and issues nothing else', async () => {

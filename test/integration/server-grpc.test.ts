@@ -9,8 +9,8 @@ import { Health, HealthCheckRequestSchema } from '../../src/contract/generated/h
 import { NumberStatus } from '../../src/contract/generated/tidemark_pb.js';
 import type { MemoryCounterStore } from '../../src/counters/memory/memory-counter-store.js';
 import type { ClientOptions } from '../../src/server/access.js';
+import { ask, askAny, failureOf, Stream } from '../support/grpc-client.js';
 import { waitUntil } from '../support/wait.js';
-import { ask, askAny, failureOf, Stream } from './grpc-client.js';
 import { clientOf, hold, items, limits, start } from './grpc-support.js';
 
 test('every call answers', async () => {

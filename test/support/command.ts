@@ -28,6 +28,8 @@ export interface CommandOptions {
   readonly keepInputOpen?: boolean;
   readonly folder?: string;
   readonly environment?: Readonly<Record<string, string>>;
+  /** After which it is killed, in milliseconds. */
+  readonly timeoutMs?: number;
 }
 
 /** Starts `tidemark` with arguments. */
@@ -46,7 +48,7 @@ export function startCommand(args: readonly string[], options: CommandOptions = 
   child.stdin.on('error', () => undefined);
   if (options.input !== undefined) child.stdin.write(options.input);
   if (options.keepInputOpen !== true) child.stdin.end();
-  const timer = setTimeout(() => child.kill('SIGKILL'), commandTimeoutMs);
+  const timer = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs ?? commandTimeoutMs);
   const result = new Promise<CommandResult>((resolve, reject) => {
     child.once('error', reject);
     child.once('close', (code) => {
