@@ -1,6 +1,6 @@
 /**
- * Makes sure that the servers which the tests start for themselves are installed: Redis, MariaDB, and Valkey where it can be
- * had. Tests of Valkey are skipped without it.
+ * Makes sure that the servers which the tests start for themselves are installed: Redis, MariaDB, and where they can be had
+ * Valkey, and a Redis client for Python. The tests of these two are skipped without them.
  *
  * On Debian and Ubuntu as root, what is missing is installed with apt-get, without starting it: the tests start private
  * servers on ports of their own, and no server that runs already is touched. Anywhere else it says what to install.
@@ -15,6 +15,8 @@ const needed = {
   'redis-server': 'redis-server',
   mariadbd: 'mariadb-server',
   'mariadb-install-db': 'mariadb-server',
+  'redis-cli': 'redis-tools',
+  'redis-benchmark': 'redis-tools',
   openssl: 'openssl',
 };
 const wanted = { 'valkey-server': 'valkey-server' };
@@ -39,7 +41,7 @@ export function installServers() {
   if (!process.env.PATH.split(path.delimiter).includes('/usr/sbin'))
     process.env.PATH += `${path.delimiter}/usr/sbin`;
   const advice = installNeeded(missingPackages(needed));
-  if (advice === undefined) installWanted(missingPackages(wanted));
+  if (advice === undefined) installWanted(missingWanted());
   return advice;
 }
 
@@ -64,8 +66,20 @@ function installWanted(packages) {
     if (!packages.every(isAvailable) && addBackports()) failure = apt(['update'], hasty);
     failure = packages.every(isAvailable) ? install(packages, hasty) : (failure ?? 'no source of apt has it');
   }
-  if (missingPackages(wanted).length > 0)
-    process.stdout.write(`Without ${names}: its tests are skipped (${failure}).\n`);
+  const without = missingWanted();
+  if (without.length > 0)
+    process.stdout.write(
+      `Without ${without.join(' and ')}: its tests are skipped (${failure ?? 'apt has it not'}).\n`,
+    );
+}
+
+function missingWanted() {
+  return [...missingPackages(wanted), ...(hasPythonClient() ? [] : ['python3-redis'])];
+}
+
+/** Debian's own Python, because that is the one that Debian's package is for. */
+function hasPythonClient() {
+  return spawnSync('/usr/bin/python3', ['-c', 'import redis']).status === 0;
 }
 
 function canInstall() {
