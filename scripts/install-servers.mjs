@@ -64,7 +64,9 @@ function installWanted(packages) {
     process.stdout.write(`Installing ${names}; services are not started.\n`);
     failure = apt(['update'], hasty);
     if (!packages.every(isAvailable) && addBackports()) failure = apt(['update'], hasty);
-    failure = packages.every(isAvailable) ? install(packages, hasty) : (failure ?? 'no source of apt has it');
+    const available = packages.filter(isAvailable);
+    if (available.length > 0) failure = install(available, hasty);
+    else failure ??= 'no source of apt has it';
   }
   const without = missingWanted();
   if (without.length > 0)
