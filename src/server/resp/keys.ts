@@ -4,7 +4,7 @@ import { type Conversation, conversation, parseConversation } from '../../core/c
 import { TidemarkError } from '../../errors.js';
 
 /** Keys that are remembered, twice so many at most. */
-const maxRemembered = 50_000;
+const maxRemembered = 100_000;
 
 /**
  * `seq:private:a:b` and `seq:group:g` are the conversations of that name; any other key is one of the type `key`. So no two
