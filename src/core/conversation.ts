@@ -161,7 +161,8 @@ function parsePair(pair: string): Conversation {
   return privateChat(unescapeId(ids[0]!), unescapeId(ids[1]!));
 }
 
-function checkType(type: string): void {
+/** @throws TidemarkError `invalid_conversation` for a type that no conversation has */
+export function checkType(type: string): void {
   if (typeof type !== 'string')
     throw invalid(`the type of a conversation must be a string, got ${typeof type}`);
   if (type.length > maxTypeLength || !typePattern.test(type)) {

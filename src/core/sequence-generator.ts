@@ -1,7 +1,7 @@
 import type { OnDelivered, SequenceRange } from './call.js';
 import { checkConversation } from './call-errors.js';
 import type { Clock } from './clock.js';
-import { type Conversation, conversation, groupChat, privateChat } from './conversation.js';
+import { type Conversation, checkType, conversation, groupChat, privateChat } from './conversation.js';
 import { maxSequenceNumber } from './counter-word.js';
 import type { DrainReport } from './draining.js';
 import { Engine } from './engine.js';
@@ -61,6 +61,15 @@ export class SequenceGenerator {
     return new Promise<number>((resolve, reject) =>
       this.#engine.start(of, 1, undefined, resolve, reject, options),
     );
+  }
+
+  /** @internal {@link next} for whoever has no use for a promise: calls back instead, once. */
+  issue(of: Conversation, deliver: OnDelivered, fail: (error: unknown) => void, options?: CallOptions): void {
+    try {
+      this.#engine.start(of, 1, undefined, deliver, fail, options);
+    } catch (error) {
+      fail(error);
+    }
   }
 
   /**
@@ -387,9 +396,4 @@ export class SequenceGenerator {
       this.#engine.start(of, 1, claim, deliver, reject, options);
     });
   }
-}
-
-/** Refuses types that no conversation has. The id does not matter. */
-function checkType(type: string): void {
-  conversation(type, type === 'private' ? 'a:b' : 'a');
 }

@@ -109,9 +109,9 @@ export class ServerMetrics {
       drained: ({ numbers }) => this.#drained.inc(numbers),
       swept: ({ words }) => this.#swept.inc(words),
     };
-  /** Children of metrics, by their labels: looked up with every call. */
-  readonly #byMethod = new Map<string, MethodMetrics>();
-  readonly #byType = new Map<string, Counter.Internal>();
+  readonly #meters = new Map<Door, Map<string, CallMeter>>();
+  /** Numbers issued since somebody read the metrics, by type. */
+  readonly #numbers = new Map<string, number>();
   readonly #unbackedKeys = new Set<string>();
 
   readonly #ready = this.#gauge('tidemark_ready', '1 while numbers can be issued, as /readyz says');
@@ -125,26 +125,26 @@ export class ServerMetrics {
     for (const door of ['resp', 'http', 'grpc']) this.#connections.labels(door).set(0);
   }
 
-  /** A call begins; the function that is returned ends it with its code, `ok` for none. */
-  began(door: Door, method: string): (code: string) => void {
-    const of = this.#methodOf(door, method);
-    const startedAtMs = performance.now();
-    of.inFlight.inc();
-    return (code) => {
-      of.inFlight.dec();
-      of.seconds.observe((performance.now() - startedAtMs) / 1_000);
-      this.#codeOf(of, door, method, code).inc();
-    };
+  /** What measures the calls of a method through a door. */
+  meter(door: Door, method: string): CallMeter {
+    let byMethod = this.#meters.get(door);
+    if (byMethod === undefined) {
+      byMethod = new Map();
+      this.#meters.set(door, byMethod);
+    }
+    let meter = byMethod.get(method);
+    if (meter === undefined) {
+      const calls = (code: string) => this.#calls.labels(door, method, code);
+      meter = new CallMeter(this.#seconds.labels(door, method), calls);
+      byMethod.set(method, meter);
+    }
+    return meter;
   }
 
   issued(type: string, numbers: number): void {
-    let counter = this.#byType.get(type);
-    if (counter === undefined) {
-      const name = this.#byType.size < maxTypes ? type : 'other';
-      counter = this.#issued.labels(name);
-      if (this.#byType.size < maxTypes) this.#byType.set(type, counter);
-    }
-    counter.inc(numbers);
+    const known = this.#numbers.get(type);
+    if (known !== undefined || this.#numbers.size < maxTypes) this.#numbers.set(type, (known ?? 0) + numbers);
+    else this.#numbers.set('other', (this.#numbers.get('other') ?? 0) + numbers);
   }
 
   connected(door: Door): void {
@@ -182,6 +182,7 @@ export class ServerMetrics {
   /** Everything, as Prometheus reads it. */
   async text(): Promise<{ readonly contentType: string; readonly text: string }> {
     this.#ready.set(this.#isReady() ? 1 : 0);
+    this.#settle();
     return { contentType: this.#registry.contentType, text: await this.#registry.metrics() };
   }
 
@@ -205,24 +206,17 @@ export class ServerMetrics {
     };
   }
 
-  #methodOf(door: Door, method: string): MethodMetrics {
-    const key = `${door} ${method}`;
-    let of = this.#byMethod.get(key);
-    if (of === undefined) {
-      const [seconds, inFlight] = [this.#seconds.labels(door, method), this.#inFlight.labels(door)];
-      of = { seconds, inFlight, byCode: new Map() };
-      this.#byMethod.set(key, of);
+  /** What was counted by the million since the last time. */
+  #settle(): void {
+    for (const [type, numbers] of this.#numbers) {
+      this.#issued.labels(type).inc(numbers);
+      this.#numbers.set(type, 0);
     }
-    return of;
-  }
-
-  #codeOf(of: MethodMetrics, door: Door, method: string, code: string): Counter.Internal {
-    let counter = of.byCode.get(code);
-    if (counter === undefined) {
-      counter = this.#calls.labels(door, method, code);
-      of.byCode.set(code, counter);
+    for (const [door, byMethod] of this.#meters) {
+      let inFlight = 0;
+      for (const meter of byMethod.values()) inFlight += meter.settle();
+      this.#inFlight.labels(door).set(inFlight);
     }
-    return counter;
   }
 
   #counter(name: string, help: string, labelNames: readonly string[] = []): Counter {
@@ -246,8 +240,36 @@ export class ServerMetrics {
   }
 }
 
-interface MethodMetrics {
-  readonly seconds: Histogram.Internal<string>;
-  readonly inFlight: Gauge.Internal<string>;
-  readonly byCode: Map<string, Counter.Internal>;
+/** The calls of one method through one door. Adding to a number costs much less than a counter with labels. */
+export class CallMeter {
+  readonly #seconds: Histogram.Internal<string>;
+  readonly #calls: (code: string) => Counter.Internal;
+  #inFlight = 0;
+  #succeeded = 0;
+
+  constructor(seconds: Histogram.Internal<string>, calls: (code: string) => Counter.Internal) {
+    this.#seconds = seconds;
+    this.#calls = calls;
+  }
+
+  /** A call begins; what is returned is for its {@link end}. */
+  begin(): number {
+    this.#inFlight += 1;
+    return performance.now();
+  }
+
+  /** @param code - `ok`, or that of the error it ended with */
+  end(startedAtMs: number, code: string): void {
+    this.#inFlight -= 1;
+    this.#seconds.observe((performance.now() - startedAtMs) / 1_000);
+    if (code === 'ok') this.#succeeded += 1;
+    else this.#calls(code).inc();
+  }
+
+  /** Tells the counter what has gathered; returns how many calls are under way. */
+  settle(): number {
+    this.#calls('ok').inc(this.#succeeded);
+    this.#succeeded = 0;
+    return this.#inFlight;
+  }
 }

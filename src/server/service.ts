@@ -61,29 +61,38 @@ export class Service {
     return this.#call(caller, 'next', 'issue', conversation, (of) => this.#issue(caller, of, options));
   }
 
-  /** The same for a conversation that is made already, and without a promise for each step: the most frequent call. Throws what it refuses. */
-  nextOf(caller: Caller, of: Conversation): Promise<number> {
-    const ended = this.#metrics.began(caller.door, 'next');
-    const { client } = caller;
+  /** The same for a conversation that is made already, and without promises: the most frequent call. Calls back once. */
+  issue(
+    caller: Caller,
+    of: Conversation,
+    deliver: (number: number) => void,
+    fail: (error: unknown) => void,
+  ): void {
+    const { client, door } = caller;
+    const meter = this.#metrics.meter(door, 'next');
+    const startedAtMs = meter.begin();
     try {
       client.check('issue', of);
       client.limits.begin(1);
     } catch (error) {
-      ended(codeOf(error));
-      throw error;
+      meter.end(startedAtMs, codeOf(error));
+      fail(error);
+      return;
     }
-    return this.#sequences.next(of, caller).then(
+    this.#sequences.issue(
+      of,
       (number) => {
         client.limits.end(1);
         this.#metrics.issued(of.type, 1);
-        ended('ok');
-        return number;
+        meter.end(startedAtMs, 'ok');
+        deliver(number);
       },
-      (error: unknown) => {
+      (error) => {
         client.limits.end(1);
-        ended(codeOf(error));
-        throw error;
+        meter.end(startedAtMs, codeOf(error));
+        fail(error);
       },
+      caller,
     );
   }
 
@@ -227,7 +236,8 @@ export class Service {
   }
 
   async #counted<T>(caller: Caller, method: string, calls: number, work: () => Promise<T>): Promise<T> {
-    const ended = this.#metrics.began(caller.door, method);
+    const meter = this.#metrics.meter(caller.door, method);
+    const startedAtMs = meter.begin();
     let code = 'ok';
     try {
       caller.client.limits.begin(calls);
@@ -240,7 +250,7 @@ export class Service {
       code = codeOf(error);
       throw error;
     } finally {
-      ended(code);
+      meter.end(startedAtMs, code);
     }
   }
 }

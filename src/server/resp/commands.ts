@@ -29,6 +29,9 @@ export interface Session {
   isDiscarding: boolean;
   /** Set by QUIT: nothing more is read, and the connection ends behind the reply. */
   isEnding: boolean;
+  /** Keeps a place for a reply that is not ready, in the order of the commands. */
+  reserve(): number;
+  fill(place: number, reply: string): void;
   /** @throws TidemarkError `unauthenticated` */
   login(token: string): void;
   logout(): void;
@@ -42,7 +45,8 @@ export interface CommandContext {
   readonly info: () => readonly (readonly [section: string, lines: readonly string[]])[];
 }
 
-type Reply = string | Promise<string>;
+/** A reply, one that comes later, or the place where it will be. */
+type Reply = string | Promise<string> | number;
 
 interface CommandSpec {
   /** Least and most words, with the name. */
@@ -52,15 +56,16 @@ interface CommandSpec {
 
 const many = Number.POSITIVE_INFINITY;
 
+/** The name of a command as it is known here, in capitals. */
+export function nameOf(word: string): string {
+  return Object.hasOwn(commands, word) ? word : word.slice(0, 64).toUpperCase();
+}
+
 /**
  * Commands that say what came before them: they wait for the replies to it, and what comes behind waits for theirs, so that a
  * pipeline means what it means in Redis. Numbers of one conversation are in order by themselves.
  */
-const looks = new Set(['GET', 'MGET', 'EXISTS']);
-
-export function isLook(name: string): boolean {
-  return looks.has(name) || looks.has(name.slice(0, 8).toUpperCase());
-}
+export const looks: ReadonlySet<string> = new Set(['GET', 'MGET', 'EXISTS']);
 
 const commands: Readonly<Record<string, CommandSpec>> = {
   INCR: { words: [2, 2], run: (context, session, [, key]) => increment(context, session, key!, 1) },
@@ -137,25 +142,19 @@ const commands: Readonly<Record<string, CommandSpec>> = {
 const open = new Set(['AUTH', 'HELLO', 'QUIT', 'RESET']);
 
 /** Runs one command; its reply may come later. Never throws. */
-export function runCommand(context: CommandContext, session: Session, words: Command): Reply {
-  const first = words[0]!;
-  let name = first;
-  let spec = commands[name];
-  if (spec === undefined || !Object.hasOwn(commands, name)) {
-    name = first.slice(0, 64).toUpperCase();
-    spec = Object.hasOwn(commands, name) ? commands[name] : undefined;
-  }
+export function runCommand(context: CommandContext, session: Session, name: string, words: Command): Reply {
+  const spec = Object.hasOwn(commands, name) ? commands[name] : undefined;
   if (session.caller === undefined && !open.has(name))
     return failure('Authentication required: send AUTH and a token', 'NOAUTH');
   const discarded = discardReply(session, name);
   if (discarded !== undefined) return discarded;
   if (name === 'MULTI') session.isDiscarding = true;
-  if (spec === undefined) return unknown(name, first);
+  if (spec === undefined) return unknown(name, words[0]!);
   if (words.length < spec.words[0] || words.length > spec.words[1])
     return failure(`wrong number of arguments for '${name.toLowerCase()}' command`);
   try {
     const reply = spec.run(context, session, words);
-    return typeof reply === 'string' ? reply : reply.catch(failureOf);
+    return reply instanceof Promise ? reply.catch(failureOf) : reply;
   } catch (error) {
     return failureOf(error);
   }
@@ -186,10 +185,18 @@ function unknown(name: string, word: string): string {
   );
 }
 
-function increment(context: CommandContext, session: Session, key: string, count: number): Promise<string> {
+function increment(context: CommandContext, session: Session, key: string, count: number): Reply {
   const of = context.keys.conversationOf(key);
-  if (count === 1) return context.service.nextOf(session.caller!, of).then(integer);
-  return context.service.next(session.caller!, of.key, { count }).then(({ last }) => integer(last));
+  if (count > 1)
+    return context.service.next(session.caller!, of.key, { count }).then(({ last }) => integer(last));
+  const place = session.reserve();
+  context.service.issue(
+    session.caller!,
+    of,
+    (number) => session.fill(place, integer(number)),
+    (error) => session.fill(place, failureOf(error)),
+  );
+  return place;
 }
 
 function current(context: CommandContext, session: Session, key: string): Promise<number> {

@@ -3,7 +3,7 @@
 import type { Socket } from 'node:net';
 import type { DoorContext } from '../door.js';
 import type { Caller } from '../service.js';
-import { type CommandContext, isLook, runCommand, type Session } from './commands.js';
+import { type CommandContext, looks, nameOf, runCommand, type Session } from './commands.js';
 import { failure, type ProtocolVersion, ReplyQueue } from './replies.js';
 import { type Command, ProtocolError, RequestParser } from './request-parser.js';
 
@@ -11,7 +11,7 @@ import { type Command, ProtocolError, RequestParser } from './request-parser.js'
 const goodbyeMs = 1_000;
 
 /** A web page can make a browser send these, and lines of its own behind them: nothing of it must be run. */
-const httpWords = /^(?:post|host:)$/i;
+const httpWords: ReadonlySet<string> = new Set(['POST', 'HOST:']);
 
 export class RespConnection implements Session {
   readonly id: number;
@@ -71,6 +71,14 @@ export class RespConnection implements Session {
     this.#enter(token);
   }
 
+  reserve(): number {
+    return this.#replies.reserve();
+  }
+
+  fill(place: number, reply: string): void {
+    this.#replies.fill(place, reply);
+  }
+
   logout(): void {
     this.caller = undefined;
     if (!this.#door.access.needsToken) this.#enter(undefined);
@@ -107,15 +115,15 @@ export class RespConnection implements Session {
         this.#held = undefined;
         if (command === undefined) break;
         if (command.length === 0) continue;
-        if (httpWords.test(command[0]!))
-          throw new ProtocolError('HTTP was sent to the door of the Redis protocol');
-        const looks = isLook(command[0]!);
-        if (looks && this.#replies.length > 0) {
+        const name = nameOf(command[0]!);
+        if (httpWords.has(name)) throw new ProtocolError('HTTP was sent to the door of the Redis protocol');
+        const isLook = looks.has(name);
+        if (isLook && this.#replies.length > 0) {
           this.#held = command;
           break;
         }
-        this.#isLooking = looks;
-        this.#run(command);
+        this.#isLooking = isLook;
+        this.#run(name, command);
       }
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
@@ -161,14 +169,13 @@ export class RespConnection implements Session {
     this.#socket.resume();
   }
 
-  #run(command: Command): void {
-    const reply = runCommand(this.#commands, this, command);
-    if (typeof reply === 'string') {
-      this.#replies.push(reply);
-      return;
+  #run(name: string, command: Command): void {
+    const reply = runCommand(this.#commands, this, name, command);
+    if (typeof reply === 'string') this.#replies.push(reply);
+    else if (reply instanceof Promise) {
+      const place = this.#replies.reserve();
+      void reply.then((text) => this.#replies.fill(place, text));
     }
-    const place = this.#replies.reserve();
-    void reply.then((text) => this.#replies.fill(place, text));
   }
 
   #write(text: string): void {
