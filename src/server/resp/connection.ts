@@ -1,5 +1,6 @@
 /** One connection of the Redis protocol: bytes in, commands run, replies out in order. */
 
+import { setMaxListeners } from 'node:events';
 import type { Socket } from 'node:net';
 import type { DoorContext } from '../door.js';
 import type { Caller } from '../service.js';
@@ -46,6 +47,8 @@ export class RespConnection implements Session {
     this.#commands = commands;
     this.#parser = new RequestParser(door.limits.maxRequestBytes);
     this.#replies = new ReplyQueue((text) => this.#write(text));
+    // Every command under way may listen to it, which Node would take for a leak.
+    setMaxListeners(0, this.#gone.signal);
     if (!door.access.needsToken) this.#enter(undefined);
     socket.setNoDelay(true);
     socket.on('data', (chunk: Buffer) => {
