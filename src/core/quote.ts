@@ -21,8 +21,12 @@ export function printable(text: string): string {
   );
 }
 
-/** A path as it is, as long as it is harmless. */
-export function pathText(path: string): string {
+/** User and password of a URL. Where it was taken for a path, one of its slashes may be gone. */
+const login = /(:\/{1,2})[^/\s:@]*:[^\s]*@/;
+
+/** A path as it is, as long as it is harmless: a URL that was given for one shows no password. */
+export function pathText(whole: string): string {
+  const path = whole.replace(login, '$1…@');
   const text = quote(path, maxPathLength).slice(1, -1);
   // Where most of it had to be escaped it is no path that anybody would recognise.
   return text.length > 2 * maxPathLength ? quote(path).slice(1, -1) : text;

@@ -98,8 +98,10 @@ const argv = fc
     const tokens = [...call, ...stores];
     for (const [at, kind, token] of changes) {
       const place = Math.min(at, tokens.length);
-      if (kind === 'join' && place < tokens.length) tokens[place] += `=${token}`;
-      else tokens.splice(place, kind === 'insert' ? 0 : 1, ...(kind === 'remove' ? [] : [token]));
+      if (kind === 'join' && place < tokens.length) {
+        // A secret is given to a flag, or for a word of its own; as a part of a name, the name is what is told of.
+        if (tokens[place]!.startsWith('-') || !token.includes(secret)) tokens[place] += `=${token}`;
+      } else tokens.splice(place, kind === 'insert' ? 0 : 1, ...(kind === 'remove' ? [] : [token]));
     }
     return tokens.filter((token) => token !== 'demo' && !/=[/~]|=\.\./.test(token));
   });

@@ -171,3 +171,12 @@ test('everything else, flag before file', async () => {
     tuning: { timeoutMs: 800 },
   });
 });
+
+test.each([
+  ['redis://u:secret@h:1', 'redis://…@h:1'],
+  ['redis:/u:secret@h:1', 'redis:/…@h:1'],
+  ['mysql://u:sec/ret@h', 'mysql://…@h'],
+  ['a/b:c@d.json', 'a/b:c@d.json'],
+])('a URL that is given as the config file shows no password: %s', async (config, shown) => {
+  await expect(load({ config })).rejects.toThrow(`the config file ${shown} cannot be read (ENOENT)`);
+});
