@@ -9,19 +9,13 @@ type Check = (value: unknown) => string | undefined;
 
 const text: Check = (value) =>
   typeof value === 'string' && value !== '' ? undefined : 'must be a text that is not empty';
-const milliseconds =
-  (min: number, max: number): Check =>
-  (value) =>
-    Number.isInteger(value) && (value as number) >= min && (value as number) <= max
-      ? undefined
-      : `must be a whole number of milliseconds from ${min} to ${max}`;
-
 const wholeNumber =
-  (min: number, max: number): Check =>
+  (min: number, max: number, unit = ''): Check =>
   (value) =>
     Number.isInteger(value) && (value as number) >= min && (value as number) <= max
       ? undefined
-      : `must be a whole number from ${min} to ${max}`;
+      : `must be a whole number ${unit}from ${min} to ${max}`;
+const milliseconds = (min: number, max: number) => wholeNumber(min, max, 'of milliseconds ');
 
 const serverKeys: Readonly<Record<keyof ServerSection, Check>> = {
   resp: text,

@@ -260,7 +260,7 @@ async function readConfigFile(
   const name = pathText(asked ?? defaultConfigFile);
   let content: Buffer;
   try {
-    content = await readStart(file);
+    content = await readAtMost(file, maxConfigFileBytes);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (asked === undefined && code === 'ENOENT') return undefined;
@@ -276,10 +276,10 @@ async function readConfigFile(
   return { content: checkConfigFile(content.toString(), name), name, folder: path.dirname(file) };
 }
 
-/** One byte more of a file than a config file may have, at most: it may be a device that never ends. */
-async function readStart(file: string): Promise<Buffer> {
+/** One byte more of a file than it may have, at most: it may be a device that never ends. */
+export async function readAtMost(file: string, maxBytes: number): Promise<Buffer> {
   const pieces: Buffer[] = [];
-  const stream = (await open(file)).createReadStream({ end: maxConfigFileBytes });
+  const stream = (await open(file)).createReadStream({ end: maxBytes });
   for await (const piece of stream) pieces.push(piece as Buffer);
   return Buffer.concat(pieces);
 }

@@ -1,6 +1,5 @@
 /** What `tidemark serve` is told: flags before the environment, the environment before the part `server` of the config file. */
 
-import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { pathText, quote } from '../core/quote.js';
 import { TidemarkError } from '../errors.js';
@@ -8,21 +7,12 @@ import { type ClientOptions, type Right, rights } from '../server/access.js';
 import { addressText, type DoorLimits, type Listen, type TlsMaterial } from '../server/door.js';
 import { type LogLevel, logLevels } from '../server/log.js';
 import type { Door } from '../server/metrics.js';
-import type { Environment, ServerSection, Settings } from './config.js';
+import { type Environment, readAtMost, type ServerSection, type Settings } from './config.js';
 
-/** The flags of `serve`, as commander collects them. */
-export interface ServeFlags {
-  readonly resp?: string;
-  readonly http?: string;
-  readonly grpc?: string;
-  readonly clients?: string;
-  readonly allowAnonymous?: boolean;
-  readonly tlsCert?: string;
-  readonly tlsKey?: string;
-  readonly tlsClientCa?: string;
-  readonly keyPrefix?: string;
+/** The flags of `serve`, as commander collects them: what the config file can say, too, but for limits. */
+export interface ServeFlags extends Omit<ServerSection, 'shutdownTimeoutMs' | keyof DoorLimits> {
+  /** Milliseconds. */
   readonly shutdownTimeout?: number;
-  readonly logLevel?: string;
 }
 
 /** Everything the server needs to know beside its stores. */
@@ -244,7 +234,7 @@ const clientChecks: Readonly<Record<keyof ClientOptions, (value: unknown) => boo
 async function readSmall(file: string): Promise<Buffer> {
   let bytes: Buffer;
   try {
-    bytes = await readFile(file);
+    bytes = await readAtMost(file, maxClientsFileBytes);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? 'unknown';
     throw invalid(`the file ${pathText(file)} cannot be read (${code}); check the path`);

@@ -3,7 +3,7 @@
 import { setMaxListeners } from 'node:events';
 import { TidemarkError } from '../errors.js';
 import type { ServerPool } from './server-pool.js';
-import type { Issued, NextItem, Transport } from './transport.js';
+import { closedError, type Issued, type NextItem, type Transport } from './transport.js';
 
 /** Calls in one request. */
 const maxItems = 1_000;
@@ -168,10 +168,6 @@ export class Batches {
 
 /** How much later than the server this side gives up, in milliseconds. */
 const graceMs = 250;
-
-function closedError(): TidemarkError {
-  return new TidemarkError('closed', 'the client is closed; open a new one');
-}
 
 function shortAnswer({ item }: Pending): TidemarkError {
   const { conversation } = item;

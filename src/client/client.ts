@@ -19,7 +19,7 @@ import { Batches } from './batches.js';
 import { GrpcTransport } from './grpc-transport.js';
 import { HttpTransport } from './http-transport.js';
 import { ServerPool } from './server-pool.js';
-import type { Calls, ClientTls, Method, Transport } from './transport.js';
+import { type Calls, type ClientTls, closedError, type Method, type Transport } from './transport.js';
 
 /** Options of {@link connect}. */
 export interface ClientOptions {
@@ -232,10 +232,6 @@ export class TidemarkClient {
 
 function rangeOf({ first, last }: SequenceRange): SequenceRange {
   return { first, last };
-}
-
-function closedError(): TidemarkError {
-  return new TidemarkError('closed', 'the client is closed; open a new one');
 }
 
 function invalid(message: string): TidemarkError {

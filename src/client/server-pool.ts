@@ -1,5 +1,6 @@
 /** Several servers over the same stores: calls go to one, and on to the next when it does not answer. */
 
+import { backoffMs } from '../core/backoff.js';
 import { TidemarkError } from '../errors.js';
 import { NoAnswer, type Transport } from './transport.js';
 
@@ -73,7 +74,7 @@ export class ServerPool {
 
   /** Half of it by chance, so that clients that failed together do not come back together. */
   delayMs(failures: number): number {
-    const fullMs = Math.min(maxRetryMs, firstRetryMs * 2 ** Math.min(failures, 10));
+    const fullMs = backoffMs(failures, firstRetryMs, maxRetryMs);
     return fullMs / 2 + Math.random() * (fullMs / 2);
   }
 

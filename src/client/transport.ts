@@ -82,6 +82,11 @@ export class NoAnswer extends TidemarkError {
   }
 }
 
+/** What calls fail with once their client is closed. */
+export function closedError(): TidemarkError {
+  return new TidemarkError('closed', 'the client is closed; open a new one');
+}
+
 /** An error that a server told. Codes that this version does not know are faults. */
 export function toldError(code: string, message: string, conversation: string | undefined): TidemarkError {
   const details = conversation === undefined ? {} : { conversation };

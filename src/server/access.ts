@@ -65,8 +65,8 @@ export class Access {
   readonly #anybody: Client;
 
   /** @param clients - undefined: everybody may do everything, without a token */
-  constructor(clients: readonly ClientOptions[] | undefined, limits: CallLimitOptions = {}) {
-    this.#anybody = new Client({ name: 'anybody', rights, ...limits });
+  constructor(clients: readonly ClientOptions[] | undefined) {
+    this.#anybody = new Client({ name: 'anybody', rights });
     if (clients !== undefined) this.replace(clients);
   }
 
@@ -90,7 +90,7 @@ export class Access {
   clientOf(token: string | undefined): Client {
     if (this.#known === undefined) return this.#anybody;
     if (token === undefined) throw unauthenticated('a token is needed; send one that the clients file names');
-    const hash = createHash('sha256').update(token).digest();
+    const hash = hashOf(token);
     let found: Client | undefined;
     for (const known of this.#known) if (timingSafeEqual(known.hash, hash)) found = known.client;
     if (found === undefined)
@@ -106,6 +106,11 @@ export class Access {
       throw unauthenticated('the header Authorization must be "Bearer" and a token');
     return this.clientOf(token);
   }
+}
+
+/** What is kept of a token: it is as long as chance itself, so its plain hash gives nothing away. */
+export function hashOf(token: string): Buffer {
+  return createHash('sha256').update(token).digest();
 }
 
 function unauthenticated(message: string): TidemarkError {

@@ -3,13 +3,11 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import net from 'node:net';
-import { pino } from 'pino';
 import { MemoryCounterStore } from '../../src/counters/memory/memory-counter-store.js';
-import { MemoryLedger } from '../../src/ledgers/memory/memory-ledger.js';
 import type { ClientOptions } from '../../src/server/access.js';
 import type { DoorLimits } from '../../src/server/door.js';
-import type { ServerOptions } from '../../src/server/server.js';
-import { Server } from '../../src/server/server.js';
+import type { Server, ServerOptions } from '../../src/server/server.js';
+import { startServer } from './started-server.js';
 
 export interface HttpServerOptions {
   readonly clients?: readonly ClientOptions[];
@@ -44,17 +42,10 @@ export interface Answer {
 }
 
 export async function startHttpServer(options: HttpServerOptions = {}): Promise<HttpServer> {
-  const server = await Server.start({
-    counters: options.counters ?? new MemoryCounterStore(),
-    ledger: new MemoryLedger(),
-    tuning: {},
-    doors: { http: { host: '127.0.0.1', port: 0 } },
-    clients: options.clients,
-    tls: options.tls,
+  const { server } = await startServer({
+    doors: ['http'],
+    ...options,
     limits: { ...limits, ...options.limits },
-    keyPrefix: 'seq',
-    version: '1.2.3',
-    log: options.log ?? pino({ level: 'silent' }),
   });
   const { address } = server.doors[0]!;
   const url = `${options.tls === undefined ? 'http' : 'https'}://${address}`;

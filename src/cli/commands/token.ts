@@ -1,7 +1,7 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import type { Command } from 'commander';
 import { TidemarkError } from '../../errors.js';
-import { type Right, rights } from '../../server/access.js';
+import { hashOf, type Right, rights } from '../../server/access.js';
 import { examples } from '../flags.js';
 import type { Runner } from '../runner.js';
 import { isClientName } from '../serve-settings.js';
@@ -25,7 +25,7 @@ export function addToken(program: Command, runner: Runner): void {
         if (!list.every((right) => rights.includes(right as Right)))
           throw invalid(`--rights is a list of ${rights.join(', ')} with commas`);
         const token = randomBytes(tokenBytes).toString('base64url');
-        const tokenSha256 = createHash('sha256').update(token).digest('hex');
+        const tokenSha256 = hashOf(token).toString('hex');
         const client = { name, tokenSha256, rights: list };
         await output.result(
           { token, client },
