@@ -38,7 +38,7 @@ export class CallDeadlines {
 
   #tick(): void {
     const nowMs = this.#clock.monotonicMs();
-    for (const state of this.#states.inUse) {
+    for (const state of this.#states.inUse()) {
       this.#expire(state, nowMs);
       this.#states.release(state);
     }

@@ -1,5 +1,6 @@
 import { TidemarkError } from '../errors.js';
 import type { CompleteMark, Ledger } from './ledger.js';
+import { RecentMap } from './recent-map.js';
 
 /** How far a conversation has to be complete beyond its mark before that is raised: marks may lag. */
 const raiseEvery = 1_000;
@@ -13,15 +14,14 @@ const maxWaiting = 10_000;
  */
 export class CompleteMarks {
   readonly #ledger: Ledger;
-  readonly #maxRemembered: number;
-  /** What this process has written; the one that was written first is forgotten first. */
-  readonly #written = new Map<string, number>();
+  /** What this process has written. */
+  readonly #written: RecentMap<number>;
   readonly #waiting = new Map<string, number>();
   #writing: Promise<void> | undefined;
 
   constructor(parts: { ledger: Ledger; options: { readonly maxRemembered: number } }) {
     this.#ledger = parts.ledger;
-    this.#maxRemembered = parts.options.maxRemembered;
+    this.#written = new RecentMap(parts.options.maxRemembered);
   }
 
   /** The conversation is complete up to here. */
@@ -37,14 +37,7 @@ export class CompleteMarks {
   async write(marks: readonly CompleteMark[]): Promise<void> {
     if (marks.length === 0) return;
     await this.#ledger.raiseCompleteMarks(marks);
-    for (const { conversation, completeUpTo } of marks) {
-      this.#written.delete(conversation);
-      this.#written.set(conversation, completeUpTo);
-    }
-    for (const oldest of this.#written.keys()) {
-      if (this.#written.size <= this.#maxRemembered) break;
-      this.#written.delete(oldest);
-    }
+    for (const { conversation, completeUpTo } of marks) this.#written.set(conversation, completeUpTo);
   }
 
   /** Resolves when nothing is being written. */

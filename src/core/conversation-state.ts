@@ -1,6 +1,7 @@
 import type { TidemarkError } from '../errors.js';
 import { type Call, CallQueue } from './call.js';
 import type { CounterWord } from './counter-word.js';
+import { RecentMap } from './recent-map.js';
 import type { ReservationPolicy } from './reservation-policy.js';
 
 /** Shared by all conversations without a take under way. */
@@ -32,6 +33,8 @@ export class ConversationState {
   awaitingTracking = false;
   /** Parked until it is time to try again: the store could not be reached. */
   awaitingRetry = false;
+  /** False when it was released: whoever holds it still has nothing to do with it. */
+  isInUse = true;
   /** True while it stands in the queue for the next batch. */
   queued = false;
   /** True while a reservation for it is queued or under way. */
@@ -125,7 +128,9 @@ export class ConversationState {
  * Only numbers that this divides are remembered. What is remembered bounds a gap from below, so it may lag; and a map of
  * many conversations costs more to write than the rest of a call.
  */
-const rememberEvery = 8;
+const rememberEvery = 32;
+/** The map of conversations in use is made anew when it has so many entries, and four times as many as are in use. */
+const minEntries = 4_096;
 
 /**
  * The conversations of a generator.
@@ -134,9 +139,14 @@ const rememberEvery = 8;
  * objects that die young cost much less than large ones that are in no cache when their turn comes.
  */
 export class ConversationStates {
-  readonly #inUse = new Map<string, ConversationState>();
-  readonly #lastSeen = new Map<string, number>();
-  readonly #maxRemembered: number;
+  /**
+   * Undefined for those that were released. None is deleted by itself: a map that loses entries all the time is copied all
+   * the time, and each copy that has become old keeps alive the next one, with all the states in it.
+   */
+  #inUse = new Map<string, ConversationState | undefined>();
+  #countInUse = 0;
+  #renewAt = minEntries;
+  readonly #lastSeen: RecentMap<number>;
   readonly #policyFor: (key: string, type: string) => ReservationPolicy;
   readonly #slotOf: (key: string) => number;
 
@@ -145,19 +155,19 @@ export class ConversationStates {
     policyFor: (key: string, type: string) => ReservationPolicy;
     slotOf: (key: string) => number;
   }) {
-    this.#maxRemembered = parts.maxRemembered;
+    this.#lastSeen = new RecentMap(parts.maxRemembered);
     this.#policyFor = parts.policyFor;
     this.#slotOf = parts.slotOf;
   }
 
   /** Every conversation that has calls, or has something under way. */
-  get inUse(): Iterable<ConversationState> {
-    return this.#inUse.values();
+  *inUse(): Iterable<ConversationState> {
+    for (const state of this.#inUse.values()) if (state !== undefined) yield state;
   }
 
   /** True when no conversation is in use. */
   get isEmpty(): boolean {
-    return this.#inUse.size === 0;
+    return this.#countInUse === 0;
   }
 
   /** The state of a conversation, which is in use from now on. */
@@ -166,16 +176,20 @@ export class ConversationStates {
     if (known !== undefined) return known;
     // The policy is asked for before anything is taken: it may be a caller's function, and may throw.
     const state = new ConversationState(key, type, this.#slotOf(key), this.#policyFor(key, type));
+    if (this.#inUse.size >= this.#renewAt) this.#renew();
     this.#inUse.set(key, state);
+    this.#countInUse += 1;
     return state;
   }
 
   /** Ends its use, if nothing is left to do. */
   release(state: ConversationState): void {
-    if (!state.isIdle) return;
-    this.#inUse.delete(state.key);
+    if (!state.isInUse || !state.isIdle) return;
+    state.isInUse = false;
+    this.#inUse.set(state.key, undefined);
+    this.#countInUse -= 1;
     const { lastSeen } = state;
-    if (lastSeen !== undefined && lastSeen % rememberEvery === 0) this.#remember(state.key, lastSeen);
+    if (lastSeen !== undefined && lastSeen % rememberEvery === 0) this.#lastSeen.set(state.key, lastSeen);
   }
 
   /** A number up to which this process knows that numbers were issued; 0 when it remembers none. */
@@ -183,13 +197,10 @@ export class ConversationStates {
     return state.lastSeen ?? this.#lastSeen.get(state.key) ?? 0;
   }
 
-  /** The one that was remembered first is forgotten first. */
-  #remember(key: string, lastSeen: number): void {
-    this.#lastSeen.set(key, lastSeen);
-    if (this.#lastSeen.size <= this.#maxRemembered) return;
-    for (const oldest of this.#lastSeen.keys()) {
-      this.#lastSeen.delete(oldest);
-      return;
-    }
+  #renew(): void {
+    const inUse = new Map<string, ConversationState | undefined>();
+    for (const state of this.inUse()) inUse.set(state.key, state);
+    this.#inUse = inUse;
+    this.#renewAt = Math.max(minEntries, 4 * inUse.size);
   }
 }

@@ -247,7 +247,7 @@ export class Engine {
   }
 
   async #close(): Promise<void> {
-    for (const state of this.#states.inUse) state.failWaiting(closed());
+    for (const state of this.#states.inUse()) state.failWaiting(closed());
     this.#fenceWatch.close();
     const finished = async () => {
       await this.#idleWords.close();
@@ -262,7 +262,7 @@ export class Engine {
     this.#reservations.outage.close();
     await this.#withinCloseTimeout(this.#gapRecorder.recorded());
     this.#gapRecorder.giveUp();
-    for (const state of this.#states.inUse) state.failAll(closed());
+    for (const state of this.#states.inUse()) state.failAll(closed());
     this.#deadlines.close();
     try {
       if (epoch !== undefined) await this.draining.drainStore(epoch);

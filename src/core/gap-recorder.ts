@@ -124,6 +124,7 @@ export class GapRecorder {
     const gaps: NewGap[] = [];
     states.forEach((state, index) => {
       const last = highestPossible(read.status === 'done' ? read.results[index] : undefined, entries[index]);
+      // Not behind the ledger's floor: another process may have raised that past numbers of the lost take.
       const first = this.#states.lastSeen(state) + 1;
       if (first > last) return;
       gaps.push({ conversation: state.key, first, last, reason: 'reply_lost', generation: epoch.generation });

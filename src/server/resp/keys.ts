@@ -1,10 +1,11 @@
 /** Which conversation a key of the Redis protocol names. */
 
 import { type Conversation, conversation, parseConversation } from '../../core/conversation.js';
+import { RecentMap } from '../../core/recent-map.js';
 import { TidemarkError } from '../../errors.js';
 
-/** Keys that are remembered, twice so many at most. */
-const maxRemembered = 100_000;
+/** Most keys that are remembered. */
+const maxRemembered = 200_000;
 
 /**
  * `seq:private:a:b` and `seq:group:g` are the conversations of that name; any other key is one of the type `key`. So no two
@@ -12,9 +13,7 @@ const maxRemembered = 100_000;
  */
 export class ConversationKeys {
   readonly #prefix: string;
-  /** Two generations: what is used stays, what is not is forgotten. */
-  #young = new Map<string, Conversation>();
-  #old = new Map<string, Conversation>();
+  readonly #known = new RecentMap<Conversation>(maxRemembered);
 
   /** @param prefix - first part of the keys, without the colon */
   constructor(prefix: string) {
@@ -23,15 +22,11 @@ export class ConversationKeys {
 
   /** @throws TidemarkError `invalid_conversation` for an empty key, a control character, or more than 255 bytes */
   conversationOf(key: string): Conversation {
-    const known = this.#young.get(key);
+    const known = this.#known.get(key);
     if (known !== undefined) return known;
-    const found = this.#old.get(key) ?? this.#make(key);
-    if (this.#young.size === maxRemembered) {
-      this.#old = this.#young;
-      this.#young = new Map();
-    }
-    this.#young.set(key, found);
-    return found;
+    const made = this.#make(key);
+    this.#known.set(key, made);
+    return made;
   }
 
   #make(key: string): Conversation {
