@@ -22,6 +22,9 @@ export const systemClock: Clock = {
     if (defersInTurn <= maxDefersPerTurn) process.nextTick(callback);
     else setImmediate(callback);
   },
+  nextTurn(callback) {
+    setImmediate(callback);
+  },
 };
 
 function beginTurn(): void {

@@ -6,6 +6,8 @@ export interface Clock {
   setTimer(delayMs: number, callback: () => void): () => void;
   /** Calls back once the current turn's promise callbacks have run, without waiting for input or timers. */
   defer(callback: () => void): void;
+  /** Calls back once input and timers have had their turn. */
+  nextTurn(callback: () => void): void;
 }
 
 /** Resolves after `delayMs` of the clock. */

@@ -59,7 +59,7 @@ export class ConversationState {
     this.type = type;
     this.slot = slot;
     this.policy = policy;
-    this.blockSize = policy.kind === 'fixed' ? policy.size : policy.initial;
+    this.blockSize = firstBlockSize(policy);
   }
 
   get parked(): boolean {
@@ -124,6 +124,11 @@ export class ConversationState {
   }
 }
 
+/** How large blocks are, for all that is known before the first was seen. */
+export function firstBlockSize(policy: ReservationPolicy): number {
+  return policy.kind === 'fixed' ? policy.size : policy.initial;
+}
+
 /**
  * Only numbers that this divides are remembered. What is remembered bounds a gap from below, so it may lag; and a map of
  * many conversations costs more to write than the rest of a call.
@@ -168,6 +173,11 @@ export class ConversationStates {
   /** True when no conversation is in use. */
   get isEmpty(): boolean {
     return this.#countInUse === 0;
+  }
+
+  /** The state of a conversation that is in use. */
+  find(key: string): ConversationState | undefined {
+    return this.#countInUse === 0 ? undefined : this.#inUse.get(key);
   }
 
   /** The state of a conversation, which is in use from now on. */

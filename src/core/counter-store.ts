@@ -39,6 +39,14 @@ export interface CounterStore {
   take(epoch: Epoch, requests: readonly TakeRequest[]): Promise<TakeReply>;
 
   /**
+   * Takes numbers for one conversation before it returns. Only a store within this process can, and no other has such a
+   * method.
+   *
+   * @returns the word that it left, packed; undefined when nothing was taken, for whatever reason: {@link take} tells it
+   */
+  takeNow?(epoch: Epoch, conversation: string, count: number): number | undefined;
+
+  /**
    * Applies blocks that the ledger has reserved. Running a grant late or never is safe, and so is running an `extend`
    * twice; an `install` must not be sent again once it may have run, because its word may have been lost since (I5).
    *

@@ -170,11 +170,16 @@ export class Engine {
     const signal = options?.signal;
     if (signal?.aborted) throw aborted(signal, key);
     if (this.#callsUnderWay >= this.options.maxCalls) throw overloaded(this.options.maxCalls, key);
+    this.#fenceWatch.isIssuing = true;
+    const last = claim === undefined ? this.#takes.immediate.take(key, type, count) : undefined;
+    if (last !== undefined) {
+      resolve(last - count + 1, last, false, true);
+      return;
+    }
     const state = this.#states.use(key, type);
     const deadlineMs = this.#clock.monotonicMs() + timeoutMs;
     const call = new Call(count, claim, deadlineMs, resolve, reject, this.#onEnded);
     this.#callsUnderWay += 1;
-    this.#fenceWatch.isIssuing = true;
     if (signal !== undefined) {
       const onAbort = () => {
         if (!state.served.includes(call)) state.waiting.remove(call);

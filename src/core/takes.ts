@@ -7,6 +7,7 @@ import type { ConversationState, ConversationStates } from './conversation-state
 import type { CounterStore, Epoch, TakeRequest, TakeResult } from './counter-store.js';
 import type { CounterWord } from './counter-word.js';
 import { asTidemarkError, type Epochs } from './epochs.js';
+import { ImmediateTakes } from './immediate-takes.js';
 import { maxCountPerCall, type ResolvedOptions } from './options.js';
 import { printable } from './quote.js';
 import { type TakeQueue, TakeQueues } from './take-queues.js';
@@ -69,6 +70,8 @@ export class Takes {
   readonly #findings: TakeFindings;
   readonly #maxBatch: number;
   readonly #queues: TakeQueues;
+  /** Those that need no batch. */
+  readonly immediate: ImmediateTakes;
   /** What tries again the takes that could not be sent. */
   readonly #retries = new Set<() => void>();
   #underWay = 0;
@@ -91,6 +94,10 @@ export class Takes {
     this.#findings = parts.findings;
     this.#maxBatch = Math.min(parts.options.maxBatch, parts.counters.traits.maxBatch);
     this.#queues = new TakeQueues(parts.epochs, () => this.flushSoon());
+    this.immediate = new ImmediateTakes({
+      ...parts,
+      onLow: (state, look) => this.#findings.onLow(state, look),
+    });
   }
 
   /** The conversation may go into the next take, if it has calls and nothing holds it back. */
@@ -105,10 +112,12 @@ export class Takes {
   flushSoon(): void {
     if (this.#flushScheduled) return;
     this.#flushScheduled = true;
-    this.#clock.defer(() => {
+    const flush = () => {
       this.#flushScheduled = false;
       this.#flush();
-    });
+    };
+    if (this.immediate.isTurnSpent) this.#clock.nextTurn(flush);
+    else this.#clock.defer(flush);
   }
 
   /** The epoch of a slot is known (again). */

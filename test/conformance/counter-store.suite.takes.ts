@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import { maxRemaining, maxSequenceNumber } from '../../src/core/counter-word.js';
+import { maxRemaining, maxSequenceNumber, packWord } from '../../src/core/counter-word.js';
 import {
   asRequests,
   done,
@@ -19,6 +19,22 @@ export function describeTakes(test: Test, r: Run): void {
     expect(await r.takeOne(conversation)).toEqual(taken(2, 1));
     expect(await r.takeOne(conversation)).toEqual(taken(3, 0));
     expect(await r.takeOne(conversation)).toEqual(short(3, 0));
+  });
+
+  test('takes at once, where it can, as it takes otherwise', async () => {
+    const { store, epoch } = r;
+    // Only a store within this process has it; and such a store must.
+    expect(store.takeNow === undefined).toBe(!store.traits.private);
+    if (store.takeNow === undefined) return;
+    const conversation = await r.word(10, 4);
+    expect(store.takeNow(epoch, conversation, 3)).toBe(packWord({ last: 13, remaining: 1 }));
+    expect(store.takeNow(epoch, conversation, 2)).toBeUndefined();
+    expect(await r.read(conversation)).toEqual(present(13, 1));
+    expect(store.takeNow(epoch, r.name(), 1)).toBeUndefined();
+    expect(store.takeNow({ ...epoch, history: 'another' }, conversation, 1)).toBeUndefined();
+    expect(store.takeNow(epoch, conversation, 1)).toBe(packWord({ last: 14, remaining: 0 }));
+    expect(store.takeNow(epoch, conversation, 1)).toBeUndefined();
+    expect(await r.read(conversation)).toEqual(present(14, 0));
   });
 
   test('answers missing with the store time', async () => {

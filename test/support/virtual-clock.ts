@@ -46,6 +46,10 @@ export class VirtualClock implements WaitingClock {
     this.#set(0, callback, undefined);
   }
 
+  nextTurn(callback: () => void): void {
+    this.#set(0, callback, undefined);
+  }
+
   /** How many timers would keep a process alive. */
   get timers(): number {
     return this.#timers.length - this.#cancelled;
@@ -173,6 +177,10 @@ export class ProcessClock implements WaitingClock {
 
   defer(callback: () => void): void {
     this.world.callLater(0, callback, this);
+  }
+
+  nextTurn(callback: () => void): void {
+    this.defer(callback);
   }
 
   sleep(delayMs: number): Promise<void> {

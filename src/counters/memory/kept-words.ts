@@ -8,28 +8,45 @@ import {
   maxSequenceNumber,
   packWord,
   remainingOf,
+  takeFrom,
 } from '../../core/counter-word.js';
 import type { RemovableWord } from '../../core/ledger.js';
 
 /** Words that are looked at for idle ones before everything else has its turn. */
 const idlePerStep = 1_000;
 
-/** A counter word, and when it was changed last. */
-export interface KeptWord {
-  word: number;
-  touchedAtMs: number;
-}
+const firstPlaces = 1_024;
 
-/** Counter words by the keys of their conversations. */
+/**
+ * Counter words by the keys of their conversations, each with the time when it was touched last: two numbers side by side
+ * in one array, because an object for each would be three places in memory, and those are what a take costs here.
+ */
 export class KeptWords {
-  readonly #words = new Map<string, KeptWord>();
+  readonly #places = new Map<string, number>();
+  /** A word at twice its place, and its time behind it. */
+  #numbers = new Float64Array(2 * firstPlaces);
+  /** Places that were given up. */
+  readonly #free: number[] = [];
 
-  get(conversation: string): KeptWord | undefined {
-    return this.#words.get(conversation);
+  /** The packed word of a conversation. */
+  get(conversation: string): number | undefined {
+    const place = this.#places.get(conversation);
+    return place === undefined ? undefined : this.#numbers[2 * place];
+  }
+
+  /** Takes numbers. Returns the word that it left; undefined when nothing was taken: there is no word, or it is too short. */
+  take(conversation: string, count: number, nowMs: number): number | undefined {
+    const place = this.#places.get(conversation);
+    if (place === undefined) return undefined;
+    const after = takeFrom(this.#numbers[2 * place]!, count);
+    if (after !== undefined) this.#numbers[2 * place] = after;
+    this.#numbers[2 * place + 1] = nowMs;
+    return after;
   }
 
   clear(): void {
-    this.#words.clear();
+    this.#places.clear();
+    this.#free.length = 0;
   }
 
   grant({ conversation, block, mode, expiresAtStoreTimeMs }: Grant, nowMs: number): GrantResult {
@@ -37,28 +54,27 @@ export class KeptWords {
     if (size < 1 || size > maxRemaining || block.end > maxSequenceNumber) return 'refused';
     // I8: a reservation that took too long is not installed; somebody may have taken the conversation over since.
     if (mode === 'install' && nowMs > expiresAtStoreTimeMs) return 'refused';
-    const kept = this.#words.get(conversation);
-    const ceiling = kept === undefined ? -1 : lastOf(kept.word) + remainingOf(kept.word);
+    const word = this.get(conversation);
+    const ceiling = word === undefined ? -1 : ceilingOf(decoded(word));
     if (mode === 'install' && ceiling < block.start) {
-      const word = packWord({ last: block.start, remaining: size });
-      this.#words.set(conversation, { word, touchedAtMs: nowMs });
+      this.#set(conversation, packWord({ last: block.start, remaining: size }), nowMs);
       return 'granted';
     }
     // I5: only the word that the reservation was made for lets the grant pass.
-    if (kept === undefined || ceiling !== block.start || remainingOf(kept.word) + size > maxRemaining)
+    if (word === undefined || ceiling !== block.start || remainingOf(word) + size > maxRemaining)
       return 'refused';
-    kept.word += packWord({ last: 0, remaining: size });
-    kept.touchedAtMs = nowMs;
+    this.#set(conversation, word + packWord({ last: 0, remaining: size }), nowMs);
     return 'granted';
   }
 
   /** Removes a word, if it still reaches as far as it was seen to (I14). */
   drain({ conversation, word: seen }: RemovableWord): CounterWord | undefined {
-    const kept = this.#words.get(conversation);
-    if (kept === undefined) return undefined;
-    const word = decoded(kept.word);
+    const place = this.#places.get(conversation);
+    if (place === undefined) return undefined;
+    const word = decoded(this.#numbers[2 * place]!);
     if (ceilingOf(word) !== ceilingOf(seen)) return undefined;
-    this.#words.delete(conversation);
+    this.#places.delete(conversation);
+    this.#free.push(place);
     return word;
   }
 
@@ -66,8 +82,8 @@ export class KeptWords {
   async *idle(idleMs: number, nowMs: () => number): AsyncGenerator<readonly string[]> {
     let looked = 0;
     let idle: string[] = [];
-    for (const [conversation, { touchedAtMs }] of this.#words) {
-      if (nowMs() - touchedAtMs >= idleMs) idle.push(conversation);
+    for (const [conversation, place] of this.#places) {
+      if (nowMs() - this.#numbers[2 * place + 1]! >= idleMs) idle.push(conversation);
       looked += 1;
       if (looked % idlePerStep > 0) continue;
       yield idle;
@@ -75,6 +91,23 @@ export class KeptWords {
       await immediate();
     }
     yield idle;
+  }
+
+  #set(conversation: string, word: number, nowMs: number): void {
+    let place = this.#places.get(conversation);
+    if (place === undefined) {
+      place = this.#free.pop() ?? this.#places.size;
+      this.#places.set(conversation, place);
+      if (2 * place === this.#numbers.length) this.#grow();
+    }
+    this.#numbers[2 * place] = word;
+    this.#numbers[2 * place + 1] = nowMs;
+  }
+
+  #grow(): void {
+    const numbers = new Float64Array(2 * this.#numbers.length);
+    numbers.set(this.#numbers);
+    this.#numbers = numbers;
   }
 }
 

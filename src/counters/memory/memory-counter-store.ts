@@ -29,7 +29,7 @@ import type { RemovableWord } from '../../core/ledger.js';
 import { checkInteger } from '../../core/options.js';
 import { TidemarkError } from '../../errors.js';
 import { KeptClaims } from './kept-claims.js';
-import { decoded, type KeptWord, KeptWords } from './kept-words.js';
+import { decoded, KeptWords } from './kept-words.js';
 
 /** Most receipts by default: those of ten minutes at 400 messages a second, in about 60 MB. */
 const defaultMaxReceipts = 250_000;
@@ -102,44 +102,47 @@ export class MemoryCounterStore implements CounterStore {
     let storeTimeMs = 0;
     for (let index = 0; index < requests.length; index += 1) {
       const request = requests[index]!;
-      const { conversation, count } = request;
-      const kept = this.#words.get(conversation);
-      if (request.claims !== undefined) {
-        results[index] = this.#takeClaims(epoch, request, kept, nowMs);
-        if (results[index]!.status === 'missing') storeTimeMs = nowMs;
-        continue;
-      }
-      if (kept === undefined) {
-        results[index] = missing;
-        storeTimeMs = nowMs;
-        continue;
-      }
-      kept.touchedAtMs = nowMs;
-      const after = takeFrom(kept.word, count);
-      if (after === undefined) {
-        results[index] = { status: 'short', word: decoded(kept.word) };
-        continue;
-      }
-      kept.word = after;
-      results[index] = { status: 'taken', word: decoded(after) };
+      const result =
+        request.claims === undefined ? this.#take(request, nowMs) : this.#takeClaims(epoch, request, nowMs);
+      if (result.status === 'missing') storeTimeMs = nowMs;
+      results[index] = result;
     }
     return { status: 'done', results, storeTimeMs };
   }
 
+  /**
+   * Takes numbers for one conversation before it returns.
+   *
+   * @param epoch - the history that the caller believes in; another one changes nothing
+   * @param conversation - the key of the conversation
+   * @param count - how many numbers, 1 to 1,000
+   * @returns the word that it left, packed; undefined when nothing was taken
+   */
+  takeNow(epoch: Epoch, conversation: string, count: number): number | undefined {
+    if (this.#closed || epoch.history !== this.#history) return undefined;
+    return this.#words.take(conversation, count, this.#nowMs());
+  }
+
+  #take({ conversation, count }: TakeRequest, nowMs: number): TakeResult {
+    const after = this.#words.take(conversation, count, nowMs);
+    if (after !== undefined) return { status: 'taken', word: decoded(after) };
+    const word = this.#words.get(conversation);
+    return word === undefined ? missing : { status: 'short', word: decoded(word) };
+  }
+
   /** I10: what the calls ask for beside numbers is kept in the same step. */
-  #takeClaims(epoch: Epoch, request: TakeRequest, kept: KeptWord | undefined, nowMs: number): TakeResult {
+  #takeClaims(epoch: Epoch, request: TakeRequest, nowMs: number): TakeResult {
     const found = this.#claims.lookUp(request, nowMs);
     const count = request.count - found.filter(({ status }) => status !== 'fresh').length;
     const mayTake = this.#claims.mayTake(request, epoch.generation);
     if (count === 0 && mayTake)
       return { status: 'repeated', claims: this.#claims.keep(request, found, 0, nowMs) };
-    if (kept === undefined) return { ...missing, claims: found };
-    kept.touchedAtMs = nowMs;
-    const { word } = kept;
-    const after = takeFrom(word, count);
-    if (after === undefined) return { status: 'short', word: decoded(word), claims: found };
+    const { conversation } = request;
+    const word = this.#words.get(conversation);
+    if (word === undefined) return { ...missing, claims: found };
+    if (takeFrom(word, count) === undefined) return { status: 'short', word: decoded(word), claims: found };
     if (!mayTake) return { status: 'untracked' };
-    kept.word = after;
+    const after = this.#words.take(conversation, count, nowMs)!;
     const claims = this.#claims.keep(request, found, lastOf(word), nowMs);
     return { status: 'taken', word: decoded(after), claims };
   }
@@ -171,9 +174,9 @@ export class MemoryCounterStore implements CounterStore {
     this.#check();
     if (epoch.history !== this.#history) return { status: 'stale', history: this.#history };
     const results = conversations.map((conversation): ReadResult => {
-      const kept = this.#words.get(conversation);
-      if (kept === undefined) return missing;
-      return { status: 'present', word: decoded(kept.word) };
+      const word = this.#words.get(conversation);
+      if (word === undefined) return missing;
+      return { status: 'present', word: decoded(word) };
     });
     return { status: 'done', results, storeTimeMs: this.#nowMs() };
   }
@@ -204,9 +207,9 @@ export class MemoryCounterStore implements CounterStore {
   async track(epoch: Epoch, requests: readonly TrackRequest[], leaseMs: number): Promise<TrackReply> {
     return this.#in(epoch, (nowMs) => {
       const results = requests.map(({ conversation, completeUpTo }) => {
-        const kept = this.#words.get(conversation);
-        if (kept === undefined) return missing;
-        const range = { completeUpTo, last: lastOf(kept.word) };
+        const word = this.#words.get(conversation);
+        if (word === undefined) return missing;
+        const range = { completeUpTo, last: lastOf(word) };
         this.#claims.track(conversation, epoch.generation, range, nowMs + leaseMs);
         return { status: 'tracked' } as const;
       });
@@ -225,9 +228,9 @@ export class MemoryCounterStore implements CounterStore {
   async readOpen(epoch: Epoch, conversations: readonly string[]): Promise<OpenReply> {
     return this.#in(epoch, (nowMs) => {
       const results = conversations.map((conversation) => {
-        const kept = this.#words.get(conversation);
-        if (kept === undefined) return missing;
-        return this.#claims.read(conversation, decoded(kept.word), epoch.generation, nowMs);
+        const word = this.#words.get(conversation);
+        if (word === undefined) return missing;
+        return this.#claims.read(conversation, decoded(word), epoch.generation, nowMs);
       });
       return { status: 'done', results };
     });
