@@ -125,9 +125,13 @@ export class ConversationState {
 }
 
 /** How large blocks are, for all that is known before the first was seen. */
-export function firstBlockSize(policy: ReservationPolicy): number {
+function firstBlockSize(policy: ReservationPolicy): number {
   return policy.kind === 'fixed' ? policy.size : policy.initial;
 }
+
+/** From this size on, the size of a block is remembered: such a conversation may use up a small rest within one refill. */
+const busyBlockSize = 1_024;
+const maxBusy = 10_000;
 
 /**
  * Only numbers that this divides are remembered. What is remembered bounds a gap from below, so it may lag; and a map of
@@ -152,6 +156,8 @@ export class ConversationStates {
   #countInUse = 0;
   #renewAt = minEntries;
   readonly #lastSeen: RecentMap<number>;
+  /** Sizes of large blocks. */
+  readonly #busy = new RecentMap<number>(maxBusy);
   readonly #policyFor: (key: string, type: string) => ReservationPolicy;
   readonly #slotOf: (key: string) => number;
 
@@ -198,8 +204,14 @@ export class ConversationStates {
     state.isInUse = false;
     this.#inUse.set(state.key, undefined);
     this.#countInUse -= 1;
-    const { lastSeen } = state;
+    const { lastSeen, blockSize } = state;
+    if (blockSize >= busyBlockSize) this.#busy.set(state.key, blockSize);
     if (lastSeen !== undefined && lastSeen % rememberEvery === 0) this.#lastSeen.set(state.key, lastSeen);
+  }
+
+  /** How large the blocks of a conversation are that need not be in use, for all that is remembered. */
+  blockSizeOf(key: string, policy: ReservationPolicy): number {
+    return this.#busy.get(key) ?? firstBlockSize(policy);
   }
 
   /** A number up to which this process knows that numbers were issued; 0 when it remembers none. */

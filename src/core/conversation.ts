@@ -49,7 +49,8 @@ export class Conversation {
         'make conversations with privateChat, groupChat or conversation',
       );
     }
-    this.type = type;
+    // One string for all groups, however their names were read.
+    this.type = type === 'group' ? 'group' : type;
     this.id = id;
     this.key = `${type}:${id}`;
   }

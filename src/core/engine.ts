@@ -154,6 +154,46 @@ export class Engine {
     this.#listen();
   }
 
+  /**
+   * Answers a call for numbers before it returns, where the store is in this process and no other call waits.
+   *
+   * @returns the last of the numbers; undefined when the call has to {@link start}
+   * @throws TidemarkError for one that cannot begin
+   */
+  now(of: Conversation, count: number, options: CallOptions | undefined): number | undefined {
+    if (!this.#takes.immediate.isPossible) return undefined;
+    this.#check(of, options);
+    const { key, type } = of;
+    this.#fenceWatch.isIssuing = true;
+    return this.#takes.immediate.take(key, type, count, this.#callsUnderWay === 0);
+  }
+
+  /** One number. */
+  next(of: Conversation, options: CallOptions | undefined): Promise<number> {
+    try {
+      const number = this.now(of, 1, options);
+      if (number !== undefined) return Promise.resolve(number);
+    } catch (error) {
+      return Promise.reject(asTidemarkError(error));
+    }
+    // A promise takes the first number and ignores the rest: no closure and no object for the most frequent call.
+    return new Promise<number>((resolve, reject) => this.start(of, 1, undefined, resolve, reject, options));
+  }
+
+  /** The same with calls back, of which there is one. */
+  issue(
+    of: Conversation,
+    deliver: OnDelivered,
+    fail: (error: unknown) => void,
+    options: CallOptions | undefined,
+  ): void {
+    try {
+      this.start(of, 1, undefined, deliver, fail, options);
+    } catch (error) {
+      fail(error);
+    }
+  }
+
   /** Begins a call for numbers. @throws TidemarkError for one that cannot begin */
   start(
     of: Conversation,
@@ -163,23 +203,14 @@ export class Engine {
     reject: (error: TidemarkError) => void,
     options: CallOptions | undefined,
   ): void {
-    if (this.#closing !== undefined) throw closed();
-    const { key, type } = checkConversation(of);
-    const timeoutMs =
-      options?.timeoutMs === undefined ? this.options.timeoutMs : checkTimeout(options.timeoutMs);
+    const timeoutMs = this.#check(of, options);
+    const { key, type } = of;
     const signal = options?.signal;
-    if (signal?.aborted) throw aborted(signal, key);
-    if (this.#callsUnderWay >= this.options.maxCalls) throw overloaded(this.options.maxCalls, key);
-    this.#fenceWatch.isIssuing = true;
-    const last = claim === undefined ? this.#takes.immediate.take(key, type, count) : undefined;
-    if (last !== undefined) {
-      resolve(last - count + 1, last, false, true);
-      return;
-    }
     const state = this.#states.use(key, type);
     const deadlineMs = this.#clock.monotonicMs() + timeoutMs;
     const call = new Call(count, claim, deadlineMs, resolve, reject, this.#onEnded);
     this.#callsUnderWay += 1;
+    this.#fenceWatch.isIssuing = true;
     if (signal !== undefined) {
       const onAbort = () => {
         if (!state.served.includes(call)) state.waiting.remove(call);
@@ -190,6 +221,18 @@ export class Engine {
     state.waiting.push(call);
     this.#deadlines.watch();
     this.#takes.enqueue(state);
+  }
+
+  /** @returns the deadline of a call, in milliseconds from now. @throws TidemarkError for one that cannot begin */
+  #check(of: Conversation, options: CallOptions | undefined): number {
+    if (this.#closing !== undefined) throw closed();
+    const { key } = checkConversation(of);
+    const timeoutMs =
+      options?.timeoutMs === undefined ? this.options.timeoutMs : checkTimeout(options.timeoutMs);
+    const signal = options?.signal;
+    if (signal?.aborted) throw aborted(signal, key);
+    if (this.#callsUnderWay >= this.options.maxCalls) throw overloaded(this.options.maxCalls, key);
+    return timeoutMs;
   }
 
   /**

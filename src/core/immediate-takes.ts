@@ -1,5 +1,5 @@
 import type { Clock } from './clock.js';
-import { type ConversationState, type ConversationStates, firstBlockSize } from './conversation-state.js';
+import type { ConversationState, ConversationStates } from './conversation-state.js';
 import type { CounterStore, Epoch } from './counter-store.js';
 import { lastOf, remainingOf } from './counter-word.js';
 import type { Epochs } from './epochs.js';
@@ -43,28 +43,35 @@ export class ImmediateTakes {
     this.#onLow = parts.onLow;
   }
 
+  /** False where the store is elsewhere, and when no more are taken in this turn of the event loop. */
+  get isPossible(): boolean {
+    return this.#counters.takeNow !== undefined && !this.isTurnSpent;
+  }
+
   /** True when no more are taken in this turn of the event loop. */
   get isTurnSpent(): boolean {
     return this.#inTurn === maxPerTurn;
   }
 
-  /** @returns the last of the numbers; undefined when nothing was taken, and the call has to wait for a take */
-  take(key: string, type: string, count: number): number | undefined {
-    if (this.#counters.takeNow === undefined || this.isTurnSpent) return undefined;
-    const state = this.#states.find(key);
+  /**
+   * @param isAlone - no call of any conversation is under way
+   * @returns the last of the numbers; undefined when nothing was taken, and the call has to wait for a take
+   */
+  take(key: string, type: string, count: number, isAlone: boolean): number | undefined {
+    if (!this.isPossible) return undefined;
+    const state = isAlone ? undefined : this.#states.find(key);
     if (state !== undefined && (state.hasCalls || state.parked)) return undefined;
     const epoch = this.#epochs.of(this.#counters.slotOf(key));
     if (epoch === undefined) return undefined;
     // Asked for before anything is taken: it may be a caller's function, and may throw.
-    const blockSize = state === undefined ? firstBlockSize(this.#options.policyFor(key, type)) : 0;
-    const word = this.#counters.takeNow(epoch, key, count);
+    const blockSize = this.#states.blockSizeOf(key, this.#options.policyFor(key, type));
+    const word = this.#counters.takeNow!(epoch, key, count);
     if (word === undefined) return undefined;
     if (this.#inTurn === 0) this.#clock.nextTurn(this.#beginTurn);
     this.#inTurn += 1;
     const last = lastOf(word);
     const remaining = remainingOf(word);
-    if (state === undefined ? 2 * remaining < blockSize : state.needsRefill(remaining))
-      this.#low(epoch, state ?? this.#states.use(key, type), last, remaining);
+    if (2 * remaining < blockSize) this.#low(epoch, this.#states.use(key, type), last, remaining);
     return last;
   }
 

@@ -184,7 +184,8 @@ function resolve(options: GeneratorOptions): ResolvedOptions {
     timeoutMs: checkInteger('timeoutMs', options.timeoutMs ?? 5_000, 1, maxTimeoutMs),
     policyFor: (conversation, type) => {
       const own = reservationFor && askFor(conversation, reservationFor);
-      return own ?? byType.get(type) ?? policy;
+      if (own !== undefined || byType.size === 0) return own ?? policy;
+      return byType.get(type) ?? policy;
     },
     ledgerOutage: options.counters.traits.private ? 'refuse' : outage,
     ledgerPatienceMs: checkInteger('ledgerPatienceMs', options.ledgerPatienceMs ?? 1_000, 10, 60_000),

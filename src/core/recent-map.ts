@@ -13,6 +13,7 @@ export class RecentMap<Value> {
   }
 
   get(key: string): Value | undefined {
+    if (this.#young.size === 0) return undefined;
     const young = this.#young.get(key);
     if (young !== undefined) return young;
     const old = this.#old.get(key);

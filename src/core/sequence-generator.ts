@@ -57,19 +57,12 @@ export class SequenceGenerator {
   next(of: Conversation, options?: CallOptions): Promise<number>;
   next(of: Conversation, options?: CallOptions & Partial<MessageIdOptions>): Promise<number | MessageNumber> {
     if (options?.messageId !== undefined) return this.#nextOfMessage(of, options.messageId, options);
-    // A promise takes the first number and ignores the rest: no closure and no object for the most frequent call.
-    return new Promise<number>((resolve, reject) =>
-      this.#engine.start(of, 1, undefined, resolve, reject, options),
-    );
+    return this.#engine.next(of, options);
   }
 
-  /** @internal {@link next} for whoever has no use for a promise: calls back instead, once. */
-  issue(of: Conversation, deliver: OnDelivered, fail: (error: unknown) => void, options?: CallOptions): void {
-    try {
-      this.#engine.start(of, 1, undefined, deliver, fail, options);
-    } catch (error) {
-      fail(error);
-    }
+  /** @internal {@link next} for whoever has no use for a promise. */
+  get direct(): Pick<Engine, 'now' | 'issue'> {
+    return this.#engine;
   }
 
   /**
@@ -85,6 +78,11 @@ export class SequenceGenerator {
     return new Promise<SequenceRange>((resolve, reject) => {
       checkInteger('count', count, 1, maxCountPerCall);
       checkNoMessageId(options);
+      const last = this.#engine.now(of, count, options);
+      if (last !== undefined) {
+        resolve({ first: last - count + 1, last });
+        return;
+      }
       const deliver = (first: number, last: number) => resolve({ first, last });
       this.#engine.start(of, count, undefined, deliver, reject, options);
     });

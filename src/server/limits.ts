@@ -35,12 +35,25 @@ export class CallLimits {
    * @throws TidemarkError `rate_limited`
    */
   begin(calls: number): void {
+    this.pass(calls);
+    this.hold(calls);
+  }
+
+  /**
+   * Lets calls begin that may end before anybody else can ask; those that do not have to {@link hold} their place.
+   *
+   * @throws TidemarkError `rate_limited`
+   */
+  pass(calls: number): void {
     if (this.#inFlight + calls > this.#maxInFlight) {
       throw limited(
         `the client ${this.#client} has ${this.#inFlight} calls under way, and may have ${this.#maxInFlight}; wait for answers first, or raise its maxInFlight`,
       );
     }
     if (this.#perSecond !== Number.POSITIVE_INFINITY) this.#spend(calls);
+  }
+
+  hold(calls: number): void {
     this.#inFlight += calls;
   }
 

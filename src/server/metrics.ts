@@ -1,9 +1,11 @@
 /** What the server counts. The only file that knows prom-client; docs/server.md lists every name, and a test compares. */
 
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, collectDefaultMetrics, Gauge, Histogram, type Metric, Registry } from 'prom-client';
 import type { CounterStore } from '../core/counter-store.js';
 import type { TidemarkEvent } from '../core/events.js';
 import type { Ledger } from '../core/ledger.js';
+import { CallMeter } from './call-meter.js';
+import { DurationMetric } from './durations.js';
 
 /** A way in. */
 export type Door = 'resp' | 'http' | 'grpc';
@@ -34,7 +36,7 @@ export class ServerMetrics {
     'method',
     'code',
   ]);
-  readonly #seconds = this.#histogram('tidemark_call_duration_seconds', 'How long calls took', callSeconds, [
+  readonly #durations = this.#durationMetric('tidemark_call_duration_seconds', 'How long calls took', [
     'door',
     'method',
   ]);
@@ -111,7 +113,7 @@ export class ServerMetrics {
     };
   readonly #meters = new Map<Door, Map<string, CallMeter>>();
   /** Numbers issued since somebody read the metrics, by type. */
-  readonly #numbers = new Map<string, number>();
+  readonly #numbers = new Map<string, { issued: number }>();
   readonly #unbackedKeys = new Set<string>();
 
   readonly #ready = this.#gauge('tidemark_ready', '1 while numbers can be issued, as /readyz says');
@@ -135,7 +137,7 @@ export class ServerMetrics {
     let meter = byMethod.get(method);
     if (meter === undefined) {
       const calls = (code: string) => this.#calls.labels(door, method, code);
-      meter = new CallMeter(this.#seconds.labels(door, method), calls);
+      meter = new CallMeter(this.#durations.of({ door, method }), calls);
       byMethod.set(method, meter);
     }
     return meter;
@@ -143,8 +145,9 @@ export class ServerMetrics {
 
   issued(type: string, numbers: number): void {
     const known = this.#numbers.get(type);
-    if (known !== undefined || this.#numbers.size < maxTypes) this.#numbers.set(type, (known ?? 0) + numbers);
-    else this.#numbers.set('other', (this.#numbers.get('other') ?? 0) + numbers);
+    if (known !== undefined) known.issued += numbers;
+    else if (this.#numbers.size < maxTypes || type === 'other') this.#numbers.set(type, { issued: numbers });
+    else this.issued('other', numbers);
   }
 
   connected(door: Door): void {
@@ -209,8 +212,8 @@ export class ServerMetrics {
   /** What was counted by the million since the last time. */
   #settle(): void {
     for (const [type, numbers] of this.#numbers) {
-      this.#issued.labels(type).inc(numbers);
-      this.#numbers.set(type, 0);
+      this.#issued.labels(type).inc(numbers.issued);
+      numbers.issued = 0;
     }
     for (const [door, byMethod] of this.#meters) {
       let inFlight = 0;
@@ -229,6 +232,13 @@ export class ServerMetrics {
     return new Gauge({ name, help, labelNames, registers: [this.#registry] });
   }
 
+  #durationMetric(name: string, help: string, labelNames: readonly string[]): DurationMetric {
+    this.described.push({ name, help, labels: labelNames });
+    const metric = new DurationMetric(name, help, callSeconds);
+    this.#registry.registerMetric(metric as unknown as Metric);
+    return metric;
+  }
+
   #histogram(
     name: string,
     help: string,
@@ -237,39 +247,5 @@ export class ServerMetrics {
   ): Histogram {
     this.described.push({ name, help, labels: labelNames });
     return new Histogram({ name, help, buckets: [...buckets], labelNames, registers: [this.#registry] });
-  }
-}
-
-/** The calls of one method through one door. Adding to a number costs much less than a counter with labels. */
-export class CallMeter {
-  readonly #seconds: Histogram.Internal<string>;
-  readonly #calls: (code: string) => Counter.Internal;
-  #inFlight = 0;
-  #succeeded = 0;
-
-  constructor(seconds: Histogram.Internal<string>, calls: (code: string) => Counter.Internal) {
-    this.#seconds = seconds;
-    this.#calls = calls;
-  }
-
-  /** A call begins; what is returned is for its {@link end}. */
-  begin(): number {
-    this.#inFlight += 1;
-    return performance.now();
-  }
-
-  /** @param code - `ok`, or that of the error it ended with */
-  end(startedAtMs: number, code: string): void {
-    this.#inFlight -= 1;
-    this.#seconds.observe((performance.now() - startedAtMs) / 1_000);
-    if (code === 'ok') this.#succeeded += 1;
-    else this.#calls(code).inc();
-  }
-
-  /** Tells the counter what has gathered; returns how many calls are under way. */
-  settle(): number {
-    this.#calls('ok').inc(this.#succeeded);
-    this.#succeeded = 0;
-    return this.#inFlight;
   }
 }

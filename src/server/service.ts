@@ -12,6 +12,7 @@ import { type CallOptions, maxCountPerCall } from '../core/options.js';
 import { TidemarkError } from '../errors.js';
 import type { SequenceGenerator } from '../sequence-generator.js';
 import type { Client, Right } from './access.js';
+import type { CallMeter } from './call-meter.js';
 import type { Door, ServerMetrics } from './metrics.js';
 import { traced } from './tracing.js';
 
@@ -50,10 +51,13 @@ export interface BatchItem extends NextOptions {
 export class Service {
   readonly #sequences: SequenceGenerator;
   readonly #metrics: ServerMetrics;
+  readonly #issueMeters: Readonly<Record<Door, CallMeter>>;
 
   constructor(sequences: SequenceGenerator, metrics: ServerMetrics) {
     this.#sequences = sequences;
     this.#metrics = metrics;
+    const meterOf = (door: Door) => metrics.meter(door, 'next');
+    this.#issueMeters = { resp: meterOf('resp'), http: meterOf('http'), grpc: meterOf('grpc') };
   }
 
   /** Issues one number, or a contiguous range. */
@@ -61,35 +65,53 @@ export class Service {
     return this.#call(caller, 'next', 'issue', conversation, (of) => this.#issue(caller, of, options));
   }
 
-  /** The same for a conversation that is made already, and without promises: the most frequent call. Calls back once. */
-  issue(
+  /**
+   * One number of a conversation that is made already, before this returns: the most frequent call.
+   *
+   * @returns the number; undefined when nothing was issued, and {@link issueLater} has to be called
+   * @throws TidemarkError for a call that cannot begin
+   */
+  issueNow(caller: Caller, of: Conversation): number | undefined {
+    const { client, door } = caller;
+    const meter = this.#issueMeters[door];
+    try {
+      client.check('issue', of);
+      client.limits.pass(1);
+      const number = this.#sequences.direct.now(of, 1, caller);
+      if (number === undefined) return undefined;
+      this.#metrics.issued(of.type, 1);
+      meter.endAtOnce('ok');
+      return number;
+    } catch (error) {
+      meter.endAtOnce(codeOf(error));
+      throw error;
+    }
+  }
+
+  /** The same for what {@link issueNow} has let pass; calls back once. */
+  issueLater(
     caller: Caller,
     of: Conversation,
     deliver: (number: number) => void,
     fail: (error: unknown) => void,
   ): void {
     const { client, door } = caller;
-    const meter = this.#metrics.meter(door, 'next');
+    const meter = this.#issueMeters[door];
     const startedAtMs = meter.begin();
-    try {
-      client.check('issue', of);
-      client.limits.begin(1);
-    } catch (error) {
-      meter.end(startedAtMs, codeOf(error));
-      fail(error);
-      return;
-    }
-    this.#sequences.issue(
+    client.limits.hold(1);
+    const end = (code: string) => {
+      client.limits.end(1);
+      meter.end(startedAtMs, code);
+    };
+    this.#sequences.direct.issue(
       of,
       (number) => {
-        client.limits.end(1);
+        end('ok');
         this.#metrics.issued(of.type, 1);
-        meter.end(startedAtMs, 'ok');
         deliver(number);
       },
       (error) => {
-        client.limits.end(1);
-        meter.end(startedAtMs, codeOf(error));
+        end(codeOf(error));
         fail(error);
       },
       caller,

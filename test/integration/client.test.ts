@@ -135,7 +135,7 @@ describe.each(['http', 'grpc'] as const)('over %s', (door) => {
     expect(await current).toMatchObject({ code: 'closed' });
     expect(await next).toMatchObject({ code: 'closed' });
     silent.close();
-    const nobody = client(`${door}://127.0.0.1:1`, { timeoutMs: 200 });
+    const nobody = client(`${door}://127.0.0.1:1`, { timeoutMs: 3_000 });
     expect(await failure(nobody.next(g1))).toMatchObject({
       code: 'server_unavailable',
       message: expect.stringContaining('was not done'),

@@ -48,6 +48,7 @@ export function hold(counters: MemoryCounterStore): () => void {
   const held = new Promise<void>((resolve) => {
     release = resolve;
   });
+  counters.takeNow = () => undefined;
   counters.take = async (...args) => {
     await held;
     return take(...args);

@@ -19,6 +19,7 @@ import {
   ServerReflectionRequestSchema,
   type ServerReflectionResponse,
 } from '../../src/contract/generated/reflection_pb.js';
+import { lastOf } from '../../src/core/counter-word.js';
 import type { MemoryCounterStore } from '../../src/counters/memory/memory-counter-store.js';
 import { createCertificateAuthority } from '../support/certificates.js';
 import { ask, askAny, failureOf, openCall, Stream, watchCall } from '../support/grpc-client.js';
@@ -170,7 +171,13 @@ test('a request that does not come ends its call', async () => {
 /** The last number that the counter store gave to anybody. */
 function lastIssued(counters: MemoryCounterStore): () => number {
   const take = counters.take.bind(counters);
+  const takeNow = counters.takeNow.bind(counters);
   let last = 0;
+  counters.takeNow = (...parts) => {
+    const word = takeNow(...parts);
+    if (word !== undefined) last = Math.max(last, lastOf(word));
+    return word;
+  };
   counters.take = async (epoch, requests) => {
     const reply = await take(epoch, requests);
     if (reply.status === 'done')

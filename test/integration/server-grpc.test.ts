@@ -210,6 +210,7 @@ test('messages that are too large are refused', async () => {
 function countTakes(counters: MemoryCounterStore): () => number {
   const take = counters.take.bind(counters);
   let conversations = 0;
+  counters.takeNow = () => undefined;
   counters.take = (epoch, requests) => {
     conversations += requests.length;
     return take(epoch, requests);

@@ -121,4 +121,9 @@ export class HeldCounters extends MemoryCounterStore {
     await this.#gate;
     return super.take(...args);
   }
+
+  /** Every take goes through the gate. */
+  override takeNow(): undefined {
+    return undefined;
+  }
 }

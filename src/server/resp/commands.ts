@@ -189,11 +189,14 @@ function increment(context: CommandContext, session: Session, key: string, count
   const of = context.keys.conversationOf(key);
   if (count > 1)
     return context.service.next(session.caller!, of.key, { count }).then(({ last }) => integer(last));
+  const caller = session.caller!;
+  const number = context.service.issueNow(caller, of);
+  if (number !== undefined) return integer(number);
   const place = session.reserve();
-  context.service.issue(
-    session.caller!,
+  context.service.issueLater(
+    caller,
     of,
-    (number) => session.fill(place, integer(number)),
+    (later) => session.fill(place, integer(later)),
     (error) => session.fill(place, failureOf(error)),
   );
   return place;
