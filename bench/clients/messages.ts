@@ -22,7 +22,7 @@ export interface ClientSetup {
 }
 
 export type ClientCommand =
-  /** One call, so that the client is connected. */
+  /** One call, so that the client is connected. Tells the memory that is in use then. */
   | { readonly command: 'connect' }
   /** Uses `count` conversations once each, in turn, from the conversation `first` on. */
   | { readonly command: 'pass'; readonly first: number; readonly count: number; readonly underWay: number }
@@ -51,7 +51,7 @@ export interface ClientRun {
   readonly cpuUs?: number;
   /** Bytes allocated in the heap meanwhile. */
   readonly garbageBytes?: number;
-  /** Heap and buffers that are in use afterwards, when garbage has been collected. */
+  /** Heap and buffers in use, when garbage has been collected. */
   readonly memoryBytes?: number;
   /** How often the peer reported what, by the name of the event. */
   readonly events: Readonly<Record<string, number>>;

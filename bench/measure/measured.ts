@@ -95,8 +95,11 @@ export class Measured {
       await this.run({ command: 'age' });
     }
     if (this.conversations < fewestForFootprint) return;
+    // A client may hold less than before, when what it needed to start is gone.
     const each = (after: number | undefined, start: number | undefined) =>
-      after === undefined || start === undefined ? undefined : rounded((after - start) / this.conversations);
+      after === undefined || start === undefined
+        ? undefined
+        : rounded(Math.max(0, after - start) / this.conversations);
     const footprint = {
       redisBytes: each(await this.#meters.redisBytes(), before.redis),
       clientBytes: isBulk ? undefined : each(await this.#clientBytes(), before.client),

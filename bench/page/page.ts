@@ -93,12 +93,12 @@ function method(results: Results): string {
   const cost =
     alone === undefined
       ? ''
-      : ` Alone they cost ${figureText(alone)} µs of the client's CPU for each number, a promise included: the peer *harness alone*.`;
+      : `\n  Alone they cost ${figureText(alone)} µs of the client's CPU for each number, a promise included: the peer *harness alone*.`;
   return `- Each peer has a client process, a Redis and a database of its own; the databases are in one MariaDB. All stay for the whole
   workload, and rounds alternate: A, B, C, A, B, C, … Here ${rounds} of ${seconds} s each. A ratio is taken round by round, so that what disturbs the
   machine disturbs both. Tables give the median of the rounds, with the smallest and the largest.
-- Callers are loops that ask for the next number as soon as they have one.${cost} A caller checks
-  that its number is larger than any that its conversation had when it asked; a benchmark in which one is not fails.
+- Callers are loops that ask for the next number as soon as they have one. A caller checks that its number is larger than any
+  that its conversation had when it asked; a benchmark in which one is not fails.${cost}
 - Before, every conversation is brought into steady use: it has had two blocks and is somewhere in its third, of 256 numbers, and
   the workload runs for 3 s unmeasured. Steady state means that most numbers need no ledger write.
 - Latency is taken for each call, in the caller. With 1,000 calls under way it is mostly waiting for one's turn.

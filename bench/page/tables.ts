@@ -1,7 +1,7 @@
 /** The figures of a workload as Markdown tables. */
 
 import type { FigureName, FootprintName, PeerResult, Results, Step } from '../results.js';
-import { ratioOf, spread, spreadOf } from '../summary.js';
+import { ratioOf, spreadOf } from '../summary.js';
 import { type WorkloadName, workloadNames, workloads } from '../workloads.js';
 import { figureText, markdownTable, spreadText } from './markdown.js';
 
@@ -23,8 +23,14 @@ const footprintLabels: Readonly<Record<FootprintName, string>> = {
   clientBytes: 'client memory per 100,000 conversations, MB',
   ledgerBytes: 'ledger bytes per conversation',
 };
-/** Thousands of calls follow each other in a batch: only the first ones of a round tell when a cold start answers. */
-const ofColdStartOnly: FigureName = 'first1000Ms';
+/** What a peer is compared by with the first one. */
+const compared: readonly FigureName[] = [
+  'perSecond',
+  'p50Us',
+  'p99Us',
+  'clientCpuUsPerNumber',
+  'redisCpuUsPerNumber',
+];
 /** What is shown of workloads with several steps. */
 const stepFigures: Partial<Record<WorkloadName, readonly (FigureName | FootprintName)[]>> = {
   concurrency: ['perSecond', 'p50Us', 'p99Us'],
@@ -58,11 +64,17 @@ function figuresTable(name: WorkloadName, { peers }: Step): string {
   const results = Object.values(peers);
   const rows = [['', ...results.map(({ title }) => title)]];
   for (const [figure, label] of Object.entries(figureLabels) as [FigureName, string][]) {
-    if (figure === ofColdStartOnly && name !== 'cold-start') continue;
+    // Anywhere else it only tells how many calls are under way.
+    if (figure === 'first1000Ms' && name !== 'cold-start') continue;
     rows.push([label, ...results.map((peer) => spreadText(spreadOf(peer, figure)))]);
   }
   for (const [figure, label] of Object.entries(footprintLabels) as [FootprintName, string][]) {
     rows.push([label, ...results.map((peer) => footprintText(peer, figure))]);
+  }
+  const [first, ...others] = results;
+  for (const figure of others.length === 0 ? [] : compared) {
+    const ratios = others.map((peer) => spreadText(ratioOf(first, peer, figure)));
+    rows.push([`${first!.title} ÷ this: ${figureLabels[figure]}`.replace(/, µs$/, ''), '', ...ratios]);
   }
   return markdownTable(rows.filter((row) => row.slice(1).some((cell) => cell !== '')));
 }
@@ -101,9 +113,4 @@ function doorsTable({ peers }: Step): string {
     return [peer.title, spreadText(spreadOf(peer, 'perSecond')), text];
   });
   return markdownTable([['', 'numbers per second', 'beside'], ...rows]);
-}
-
-/** Footprints of a peer over its steps: one value has no spread. */
-export function footprintSpread(peer: PeerResult | undefined, name: FootprintName) {
-  return spread([peer?.footprint[name]]);
 }
