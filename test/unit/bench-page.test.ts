@@ -52,8 +52,8 @@ describe('capacity planning', () => {
 
 describe('a verdict', () => {
   it('says by how much an aim was missed', () => {
-    const least = { bound: 'least', limit: 4 } as const;
-    const most = { bound: 'most', limit: 0.4 } as const;
+    const least = { bound: '≥', limit: 4 } as const;
+    const most = { bound: '≤', limit: 0.4 } as const;
     expect([4, 5, 3, undefined].map((value) => verdictOf(least, value))).toEqual([
       'met',
       'met',
