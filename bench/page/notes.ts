@@ -25,7 +25,8 @@ that takes longer lets calls wait (\`refill_late\`).`,
 in p99, because each commit of the ledger shares the cores with everything else.`,
   single: `Nothing can be shared. Every script call asks Redis for its replication id, and keeps its reply so that a lost one can be
 found again.`,
-  batch: `Each call takes 100 numbers, with \`nextMany\` and with INCRBY. Latency is that of a call.`,
+  batch: `Each call takes 100 numbers, with \`nextMany\` and with INCRBY. Latency is that of a call. Blocks are used
+up a hundred times as fast as in \`uniform\`, so many calls wait for the ledger until blocks have grown.`,
   'message-ids': `Every number costs Redis a second key that is made, kept and expired. Receipts expire after 10 s here, so that as many
 expire as are made, as in steady use. Calls without a message id in the same process are not slower for it.`,
   tracked: `A call here takes a number and settles it: two trips to Redis, one behind the other. Conversations that are not tracked pay

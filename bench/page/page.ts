@@ -145,7 +145,8 @@ const capacityIntroduction = `What the figures above mean for a service. It is c
 chat, which is the dearest; groups need fewer ledger writes, less memory and less CPU for each message.
 `;
 
-const capacityNotes = `- Redis memory is for the conversations of one day. Set \`idleAfterMs\` to a day, so that others take none.
+const capacityNotes = `- Redis memory and the ledger on disk are for the conversations of one day. With \`idleAfterMs\` of a day others take no memory of Redis;
+  the ledger keeps a row for every conversation that ever had a number.
 - Twice the primaries, if each has a replica. Replicas need the memory, and hardly any CPU.
 - One Tidemark writes to one ledger. Where more are needed, divide the conversations among separate ones, each with Redis and
   ledger; a ledger with a machine of its own writes more than the one here, which had to share two cores.

@@ -10,10 +10,12 @@ const overConversations = { xLabel: 'conversations', yScale: 'linear' } as const
 
 /** Those whose workload was measured. */
 export function renderPlots(results: Results): Record<string, string> {
+  const conversations = results.workloads.concurrency?.[0]?.conversations.toLocaleString('en-US');
+  const underWay = results.workloads.words?.[0]?.underWay.toLocaleString('en-US');
   const plots: Record<string, Plot> = {
     'throughput.svg': {
       ...overUnderWay,
-      title: 'Numbers per second, 100,000 conversations',
+      title: `Numbers per second, ${conversations} conversations`,
       yLabel: 'numbers per second',
       series: seriesOf(results, 'concurrency', figure('perSecond')),
     },
@@ -31,7 +33,7 @@ export function renderPlots(results: Results): Record<string, string> {
     },
     'redis-cpu.svg': {
       ...overConversations,
-      title: 'Redis CPU for each number, 1,000 calls under way',
+      title: `Redis CPU for each number, ${underWay} calls under way`,
       yLabel: 'µs',
       series: seriesOf(results, 'words', figure('redisCpuUsPerNumber')),
     },
