@@ -45,8 +45,8 @@ type OpenDriver = (
 ) => void;
 
 /**
- * The driver block-sequence-mysql. Its package allocates blocks; the package that hands out their numbers, block-sequence,
- * is no longer in the registry, so this does: from memory until the block is used up.
+ * The driver block-sequence-mysql allocates blocks. The package that hands out their numbers, block-sequence, is not in the
+ * registry any more, so this does it: from memory until the block is used up.
  */
 export async function blockSequence({ conversations, mysqlUrl }: ClientSetup): Promise<Peer> {
   const openDriver = require('block-sequence-mysql') as OpenDriver;

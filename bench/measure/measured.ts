@@ -23,9 +23,14 @@ export const passUnderWay = 1_000;
 const bulkFrom = 1_000_000;
 /** Of fewer conversations nobody can tell what each one takes. */
 const fewestForFootprint = 1_000;
-/** The last number that a counter which is written in bulk has issued: about what aging leaves behind. */
-const bulkLast = 230;
-const bulkRemaining = 4_000;
+/** About what aging leaves behind, with a block that lasts for the rounds. */
+const bulkWord = { last: 230, remaining: 4_000 };
+/** Counters that can be written in bulk. */
+const bulkCounters: Partial<Record<MeasuredName, { key: (index: number) => string; value: string }>> = {
+  incr: { key: plainKey, value: String(bulkWord.last) },
+  // An empty Redis has the first generation.
+  tidemark: { key: (index) => wordKey('seq', `group:g${index}`, 1), value: String(packWord(bulkWord)) },
+};
 
 export interface PeerSetup {
   readonly name: MeasuredName;
@@ -88,9 +93,12 @@ export class Measured {
   /** Uses every conversation, and sees what that takes. */
   async fill(): Promise<void> {
     const before = { redis: await this.#meters.redisBytes(), client: await this.#clientBytes() };
-    const isBulk = this.conversations >= bulkFrom;
-    if (isBulk) await this.#writeInBulk();
-    else {
+    const bulk = this.conversations < bulkFrom ? undefined : bulkCounters[this.name];
+    if (bulk !== undefined) {
+      // The first conversation has its counter already.
+      const range = { first: 1, end: this.conversations };
+      await writeCounters(this.servers.redis[0]!.port, range, bulk.key, bulk.value);
+    } else {
       await this.run({ command: 'pass', first: 0, count: this.conversations, underWay: passUnderWay });
       await this.run({ command: 'age' });
     }
@@ -102,8 +110,8 @@ export class Measured {
         : rounded(Math.max(0, after - start) / this.conversations);
     const footprint = {
       redisBytes: each(await this.#meters.redisBytes(), before.redis),
-      clientBytes: isBulk ? undefined : each(await this.#clientBytes(), before.client),
-      ledgerBytes: isBulk ? undefined : each(await this.#meters.ledgerBytes(), 0),
+      clientBytes: bulk !== undefined ? undefined : each(await this.#clientBytes(), before.client),
+      ledgerBytes: bulk !== undefined ? undefined : each(await this.#meters.ledgerBytes(), 0),
     };
     this.#footprint = Object.fromEntries(
       Object.entries(footprint).filter(([, value]) => value !== undefined),
@@ -143,16 +151,6 @@ export class Measured {
 
   async #clientBytes(): Promise<number | undefined> {
     return (await this.#client.run({ command: 'connect' })).memoryBytes;
-  }
-
-  /** The first conversation has its counter already. */
-  async #writeInBulk(): Promise<void> {
-    const range = { first: 1, end: this.conversations };
-    const { port } = this.servers.redis[0]!;
-    if (this.name === 'incr') return writeCounters(port, range, plainKey, String(bulkLast));
-    const word = String(packWord({ last: bulkLast, remaining: bulkRemaining }));
-    // An empty Redis has the first generation.
-    return writeCounters(port, range, (index) => wordKey('seq', `group:g${index}`, 1), word);
   }
 }
 

@@ -13,8 +13,9 @@ are keys without a value; a counter of more than 9,999 messages takes 16 bytes m
 
 The two that ask MySQL have at most 100 calls under way and 10,000 conversations here: what is more only waits. \`block-sequence\`
 takes 1,000 numbers at a time and hands them out from the memory of its process, so most of its calls ask nobody. Its numbers
-rise within one process only, and a process that ends leaves a hole. Of this family only the drivers are in the registry still;
-\`block-sequence-mysql\` 1.0.0 allocates, and a few lines of the benchmark hand out what it allocated.
+rise within one process only, and a process that ends leaves a hole. The package \`block-sequence\` itself cannot be installed: the
+registry does not have it any more, nor its driver for Redis. Its driver for MySQL, \`block-sequence-mysql\` 1.0.0, allocates here, and a
+few lines of the benchmark hand out what it allocated.
 
 *harness alone* answers from memory, all calls of a turn of the event loop at once: what callers, measuring and one promise cost.`,
   zipf: `Busy conversations share calls with themselves, the others with each other.`,
