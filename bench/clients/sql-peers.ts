@@ -6,6 +6,7 @@ import { createPool, type ResultSetHeader } from 'mysql2/promise';
 import type { ClientSetup } from './messages.js';
 import { named } from './names.js';
 import type { Peer } from './peers.js';
+import { randomUint32 } from './picks.js';
 
 const require = createRequire(import.meta.url);
 const noEvents = () => ({});
@@ -48,7 +49,7 @@ type OpenDriver = (
  * The driver block-sequence-mysql allocates blocks. The package that hands out their numbers, block-sequence, is not in the
  * registry any more, so this does it: from memory until the block is used up.
  */
-export async function blockSequence({ conversations, mysqlUrl }: ClientSetup): Promise<Peer> {
+export async function blockSequence({ conversations, mysqlUrl, seed }: ClientSetup): Promise<Peer> {
   const openDriver = require('block-sequence-mysql') as OpenDriver;
   const { hostname: host, port, username: user, pathname } = new URL(mysqlUrl!);
   const driver = await new Promise<SequenceDriver>((resolve, reject) => {
@@ -60,10 +61,13 @@ export async function blockSequence({ conversations, mysqlUrl }: ClientSetup): P
   const nextNumber = new Float64Array(conversations);
   const remaining = new Uint32Array(conversations);
   const allocations = new Map<number, Promise<void>>();
+  const random = randomUint32(seed);
   const refill = async (index: number) => {
     const block = await allocate({ name: name(index), size: sequenceBlockSize });
-    nextNumber[index] = block.next;
-    remaining[index] = block.remaining;
+    // Of its first block a conversation has used some, so that not all need another one at the same moment.
+    const used = nextNumber[index] === 0 ? random() % block.remaining : 0;
+    nextNumber[index] = block.next + used;
+    remaining[index] = block.remaining - used;
     allocations.delete(index);
   };
   return {

@@ -126,7 +126,11 @@ async function looped(
   const untilMs = startedAtMs + seconds * 1_000;
   let numbers = 0;
   const loop = async (_: unknown, caller: number) => {
-    while (performance.now() < untilMs) numbers += await call(caller);
+    while (performance.now() < untilMs) {
+      // Not in one statement: the sum would be read before the wait.
+      const got = await call(caller);
+      numbers += got;
+    }
   };
   await Promise.all(Array.from({ length: callers }, loop));
   return (numbers * 1_000) / (performance.now() - startedAtMs);

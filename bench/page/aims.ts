@@ -34,7 +34,7 @@ const figureTexts: Partial<Record<FigureName | FootprintName, readonly [what: st
   perSecond: ['numbers per second', '/s'],
   p50Us: ['p50', 'µs'],
   p99Us: ['p99', 'µs'],
-  first1000Ms: ['the first 1,000 answered within', 'ms'],
+  first1000Ms: ['the first 1,000 answered after', 'ms'],
   clientCpuUsPerNumber: ['client CPU per number', 'µs'],
   redisCpuUsPerNumber: ['Redis CPU per number', 'µs'],
   ledgerRowsPer1000: ['ledger writes per 1,000 numbers', 'rows'],
