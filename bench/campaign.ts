@@ -12,24 +12,31 @@ import type { BenchOptions } from './options.js';
 import type { Machine, Results, Step } from './results.js';
 import { type Workload, type WorkloadName, workloads } from './workloads.js';
 
-/** `keep` is told the results so far after each workload, so that the end of a long run does not lose what was before. */
+/**
+ * `keep` is told the results so far after each workload, so that the end of a long run does not lose what was before. A
+ * workload that fails is reported, and the others go on.
+ */
 export async function runCampaign(
   options: BenchOptions,
   earlier: Results | undefined,
   report: Report,
   keep: (results: Results) => Promise<void>,
-): Promise<Results> {
-  const { rounds, seconds, seed } = options;
-  const begun: Results = { machine: await machine(), settings: { rounds, seconds, seed }, workloads: {} };
-  let results: Results = earlier === undefined ? begun : { ...begun, workloads: earlier.workloads };
+): Promise<{ results: Results; failed: readonly WorkloadName[] }> {
+  let results: Results = { machine: await machine(), workloads: earlier?.workloads ?? {} };
+  const failed: WorkloadName[] = [];
   for (const name of options.workloads) {
     const { title } = workloads[name];
     report(`\n${name}: ${title}`);
-    const steps = await measure(name, workloads[name], options, report);
-    results = { ...results, workloads: { ...results.workloads, [name]: steps } };
+    try {
+      const steps = await measure(name, workloads[name], options, report);
+      results = { ...results, workloads: { ...results.workloads, [name]: steps } };
+    } catch (error) {
+      failed.push(name);
+      report(`${name} failed: ${(error as Error).stack}`);
+    }
     await keep(results);
   }
-  return results;
+  return { results, failed };
 }
 
 async function measure(

@@ -20,8 +20,14 @@ async function main(args: readonly string[]): Promise<void> {
     if (docs !== undefined) await writeDocs(results, docs);
   };
   const isMeasuring = earlier === undefined || options.workloads.length > 0;
-  const results = isMeasuring ? await runCampaign(options, earlier, report, keep) : earlier;
+  const { results, failed } = isMeasuring
+    ? await runCampaign(options, earlier, report, keep)
+    : { results: earlier, failed: [] };
   if (!isMeasuring) await keep(results);
+  if (failed.length > 0) {
+    report(`bench: failed: ${failed.join(', ')}`);
+    process.exitCode = 1;
+  }
   process.stdout.write(options.json ? `${JSON.stringify(results, undefined, 1)}\n` : renderTables(results));
 }
 

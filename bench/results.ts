@@ -53,6 +53,5 @@ export interface Machine {
 
 export interface Results {
   readonly machine: Machine;
-  readonly settings: { readonly rounds: number; readonly seconds: number; readonly seed: number };
   readonly workloads: Readonly<Partial<Record<WorkloadName, readonly Step[]>>>;
 }

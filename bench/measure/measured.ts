@@ -92,7 +92,8 @@ export class Measured {
 
   /** Uses every conversation, and sees what that takes. */
   async fill(): Promise<void> {
-    const before = { redis: await this.#meters.redisBytes(), client: await this.#clientBytes() };
+    // The client first: then it is connected, and its connection is no conversation's.
+    const before = { client: await this.#clientBytes(), redis: await this.#meters.redisBytes() };
     const bulk = this.conversations < bulkFrom ? undefined : bulkCounters[this.name];
     if (bulk !== undefined) {
       // The first conversation has its counter already.

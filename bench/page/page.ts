@@ -1,6 +1,6 @@
 /** docs/performance.md, wholly from results. Pure. */
 
-import type { Results } from '../results.js';
+import type { Results, Step } from '../results.js';
 import { spreadOf } from '../summary.js';
 import {
   type CallWorkload,
@@ -87,7 +87,6 @@ function sizes({ conversations, underWay }: CallWorkload): string[] {
 }
 
 function method(results: Results): string {
-  const { rounds, seconds } = results.settings;
   const harness = peerOf(results, 'uniform', 'harness');
   const alone = spreadOf(harness, 'clientCpuUsPerNumber')?.median;
   const cost =
@@ -95,7 +94,7 @@ function method(results: Results): string {
       ? ''
       : `\n  Alone they cost ${figureText(alone)} µs of the client's CPU for each number, a promise included: the peer *harness alone*.`;
   return `- Each peer has a client process, a Redis and a database of its own; the databases are in one MariaDB. All stay for the whole
-  workload, and rounds alternate: A, B, C, A, B, C, … Here ${rounds} of ${seconds} s each. A ratio is taken round by round, so that what disturbs the
+  workload, and rounds alternate: A, B, C, A, B, C, … A ratio is taken round by round, so that what disturbs the
   machine disturbs both. Tables give the median of the rounds, with the smallest and the largest.
 - Callers are loops that ask for the next number as soon as they have one. A caller checks that its number is larger than any
   that its conversation had when it asked; a benchmark in which one is not fails.${cost}
@@ -122,11 +121,36 @@ is shared: the same run some minutes later differs by a fifth. Read the ratios.
 }
 
 function workloadSection(name: WorkloadName, results: Results): string {
-  const plots = (plotsOf[name] ?? []).map(([file, text]) => `![${text}](performance/${file})\n`);
+  const drawn = renderPlots(results);
+  const plots = (plotsOf[name] ?? [])
+    .filter(([file]) => drawn[file] !== undefined)
+    .map(([file, text]) => `![${text}](performance/${file})\n`);
   const { title } = workloads[name];
   const events = eventsText(name, results);
-  const parts = [`### \`${name}\`: ${title}\n`, workloadTable(name, results.workloads[name]!), ...plots];
+  const steps = results.workloads[name]!;
+  const parts = [`### \`${name}\`: ${title}\n`, workloadTable(name, steps), ...plots];
+  if (name !== 'private-chats') parts.splice(1, 0, settingsText(steps));
   return `${parts.join('\n')}\n${notes[name]}\n${events}`;
+}
+
+/** With what a workload was measured. What varies is in its tables; slow peers have less, which their note says. */
+function settingsText([first, ...others]: readonly Step[]): string {
+  if (first === undefined) return '';
+  const { conversations, underWay, seconds, peers } = first;
+  const rounds = Object.values(peers)[0]!.rounds.length;
+  const parts = [
+    others.every((step) => step.conversations === conversations) && counted(conversations, 'conversation'),
+    // 0: each peer has its own.
+    underWay > 0 &&
+      others.every((step) => step.underWay === underWay) &&
+      `${counted(underWay, 'call')} under way`,
+    `${counted(rounds, 'round')}${seconds > 0 ? ` of ${seconds} s` : ''} each`,
+  ];
+  return `${parts.filter((part) => part !== false).join(', ')}.\n`;
+}
+
+function counted(count: number, what: string): string {
+  return `${count.toLocaleString('en-US')} ${what}${count === 1 ? '' : 's'}`;
 }
 
 /** What Tidemark reported in the rounds, where it reported anything. */
@@ -147,8 +171,8 @@ chat, which is the dearest; groups need fewer ledger writes, less memory and les
 
 const capacityNotes = `- Redis memory and the ledger on disk are for the conversations of one day. With \`idleAfterMs\` of a day others take no memory of Redis;
   the ledger keeps a row for every conversation that ever had a number.
-- Twice the primaries, if each has a replica. Replicas need the memory, and hardly any CPU.
+- Twice the primaries, if each has a replica. A replica needs the memory, too.
 - One Tidemark writes to one ledger. Where more are needed, divide the conversations among separate ones, each with Redis and
-  ledger; a ledger with a machine of its own writes more than the one here, which had to share two cores.
+  ledger; the one here had to share its cores with everything else, so measure yours.
 - Client CPU is in the services that call, or in \`tidemark serve\`: numbers in the busiest second × client CPU per number.
 `;

@@ -44,6 +44,7 @@ export class RedisBenchmark implements Client {
   }
 
   async run(command: ClientCommand): Promise<ClientRun> {
+    if (command.command === 'connect') return { numbers: 0, elapsedMs: 0, events: {} };
     const wanted = 'seconds' in command ? Math.ceil(this.#perSecond * command.seconds) : this.#keys;
     const numbers = Math.max(fewestRequests, wanted);
     const load = { port: this.#port, keys: this.#keys, requests: numbers, connections: 16, pipeline: 64 };

@@ -137,7 +137,7 @@ describe('the command line', () => {
 
 function emptyResults(): Results {
   const machine = { cores: 1, cpu: 'c', memoryGiB: 1, system: 's', node: '1', redis: '1', mariaDb: '1' };
-  return { machine, settings: { rounds: 1, seconds: 1, seed: 1 }, workloads: {} };
+  return { machine, workloads: {} };
 }
 
 function escaped(text: string): string {
