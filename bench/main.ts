@@ -1,4 +1,9 @@
-/** `npm run -s bench -- --workload uniform`: see `--help`. */
+/**
+ * `npm run -s bench`: see `--help`.
+ *
+ * workloads.ts says what is measured. measure/ runs it: servers/ has the private servers and their meters, clients/ the processes
+ * that make calls, with all peers. What comes out is in results.ts; summary.ts makes medians of it, and page/ docs/performance.md.
+ */
 
 import { readFile } from 'node:fs/promises';
 import { runCampaign } from './campaign.js';

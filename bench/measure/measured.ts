@@ -26,11 +26,12 @@ const fewestForFootprint = 1_000;
 /** About what aging leaves behind, with a block that lasts for the rounds. */
 const bulkWord = { last: 230, remaining: 4_000 };
 /** Counters that can be written in bulk. */
-const bulkCounters: Partial<Record<MeasuredName, { key: (index: number) => string; value: string }>> = {
-  incr: { key: plainKey, value: String(bulkWord.last) },
-  // An empty Redis has the first generation.
-  tidemark: { key: (index) => wordKey('seq', `group:g${index}`, 1), value: String(packWord(bulkWord)) },
-};
+export const bulkCounters: Partial<Record<MeasuredName, { key: (index: number) => string; value: string }>> =
+  {
+    incr: { key: plainKey, value: String(bulkWord.last) },
+    // An empty Redis has the first generation.
+    tidemark: { key: (index) => wordKey('seq', `group:g${index}`, 1), value: String(packWord(bulkWord)) },
+  };
 
 export interface PeerSetup {
   readonly name: MeasuredName;

@@ -25,11 +25,13 @@ const [top, bottom] = [area.top, size.height - area.bottom];
 const colours = ['#1f78c8', '#d55e00', '#2a9d6f', '#b0579f'];
 
 const style = `
-  text { font: 13px system-ui, sans-serif; fill: #333; }
+  .page { fill: #fff; } text { font: 13px system-ui, sans-serif; fill: #333; }
   .title { font-size: 16px; font-weight: 600; }
   .grid { stroke: #ddd; } .axis { stroke: #888; }
   .line { fill: none; stroke-width: 2; } .spread { stroke-width: 1.5; }
-  @media (prefers-color-scheme: dark) { text { fill: #ddd; } .grid { stroke: #3a3a3a; } .axis { stroke: #888; } }
+  @media (prefers-color-scheme: dark) {
+    .page { fill: #0d1117; } text { fill: #ddd; } .grid { stroke: #3a3a3a; }
+  }
 `;
 
 /** A line through the medians of each series, with a bar from the smallest to the largest value. */
@@ -48,6 +50,8 @@ export function renderPlot(plot: Plot): string {
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${size.width} ${size.height}" role="img">`,
     `<title>${escaped(plot.title)}</title>`,
     `<style>${style}</style>`,
+    // A ground of its own: whoever shows it may be dark where the reader's system is light.
+    `<rect class="page" width="${size.width}" height="${size.height}" rx="6"/>`,
     text(left, 24, plot.title, 'class="title"'),
     ...legend(plot.series),
     ...x.ticks.map((tick) => tickOf(x, tick, 'x')),

@@ -23,7 +23,7 @@ export const reasons: Readonly<Record<string, string>> = {
   'uniform redisCpuUsPerNumber incr':
     'a step inside a script costs more than a command, and every script call asks for the replication id and keeps its reply.',
   'hot redisCpuUsPerNumber incr':
-    'at this rate a script call carries a few hundred numbers at most: as many as there are calls under way.',
+    'at this rate a script call carries a few hundred numbers at most: those under way, shared among the script calls under way.',
   'cluster redisCpuUsPerNumber incr':
     'one script call can name one slot only, and 100,000 conversations that are used equally often hardly ever share one: each number is a script call of its own.',
   'hot ledgerRowsPer1000': 'blocks are 4,500 numbers at most, and grow to that by doubling.',

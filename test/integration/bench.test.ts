@@ -5,10 +5,14 @@ import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { expect, it } from 'vitest';
+import { bulkCounters } from '../../bench/measure/measured.js';
 import { renderDocs } from '../../bench/page/page.js';
 import type { Results } from '../../bench/results.js';
+import { writeCounters } from '../../bench/servers/bulk-words.js';
+import { groupChat } from '../../src/core/conversation.js';
+import { openTidemark } from '../../src/open.js';
 import { compiledFile, repositoryRoot } from '../support/compiled.js';
-import { temporaryFolder } from '../support/servers.js';
+import { startMariaDb, startRedis, temporaryFolder } from '../support/servers.js';
 
 const timeoutMs = 120_000;
 
@@ -39,7 +43,8 @@ it('measures every peer of a workload, and writes the page from what it measured
       redisCpuUsPerNumber: expect.any(Number),
       garbageBytesPerNumber: expect.any(Number),
     });
-    expect(tidemark!.footprint.redisBytes).toBeGreaterThan(incr!.footprint.redisBytes!);
+    // A key and its entry in the table.
+    for (const peer of [tidemark!, incr!]) expect(peer.footprint.redisBytes).toBeGreaterThan(40);
     // Every number of a row is a write.
     expect(mysql!.rounds[0]!.ledgerRowsPer1000).toBe(1_000);
     const recovered = results.workloads['cold-start']![0]!.peers['tidemark']!;
@@ -66,6 +71,24 @@ it('writes CPU profiles, and keeps the results that it began with', { timeout: t
     }
   } finally {
     await folder.remove();
+  }
+});
+
+it('writes counters in bulk that Tidemark goes on from', { timeout: timeoutMs }, async () => {
+  const [redis, mariaDb] = await Promise.all([startRedis(), startMariaDb()]);
+  const generator = openTidemark({ redis: redis.url, mysql: mariaDb.url });
+  try {
+    // The first call makes the first generation.
+    await generator.next(groupChat('g0'));
+    const [before, count] = [Number(await redis.command('DBSIZE')), 2_500];
+    const { key, value } = bulkCounters.tidemark!;
+    await writeCounters(redis.port, { first: 1, end: count + 1 }, key, value);
+    expect(Number(await redis.command('DBSIZE'))).toBe(before + count);
+    for (const index of [1, 1_000, count]) expect(await generator.next(groupChat(`g${index}`))).toBe(231);
+    expect(await generator.next(groupChat(`g${count + 1}`))).toBe(1);
+  } finally {
+    await generator.close();
+    await Promise.all([redis.stop(), mariaDb.stop()]);
   }
 });
 
