@@ -46,8 +46,8 @@ and includes that the client connects again and finds out.`,
   concurrency: `The same clients and servers, with more and more calls under way. Bars in the plots are the smallest and the largest round.`,
   words: `How cost grows with the number of conversations. From 1,000,000 on counters are written in bulk; the calls are measured as before.
 Redis doubles its table of keys as it fills, so bytes for each conversation are higher just after a doubling. More conversations
-mean more misses in the caches of the processor, for plain counters as well. With few of them, what scripts and connections take
-once is most of it.`,
+mean more misses in the caches of the processor, for plain counters as well. Of 1,000 conversations the bytes
+are rough: buffers of connections count, too.`,
   doors: `\`tidemark serve\`, embedded, in a process of its own. \`redis-benchmark INCR\` sends 100,000 keys at random with 50 connections, to it and
 to redis-server. gRPC and HTTP are asked by clients in Node on the same cores: their figures are those of both sides. Each
 number that comes through the Redis protocol is a call of its own in the generator.`,
