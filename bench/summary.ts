@@ -1,28 +1,8 @@
-/** From the rounds to one table: medians, spread and ratios. Pure. */
+/** From rounds to medians, spread and ratios. Pure. */
 
-import type { ClientRun } from './messages.js';
-import type { ServerCounters } from './meters.js';
-
-/** One run of one peer: what the client measured, and what the servers did meanwhile. */
-export interface PeerRun {
-  readonly client: ClientRun;
-  readonly servers: ServerCounters;
-}
-
-/** What is reported of a run. */
-export interface Figures {
-  readonly perSecond: number;
-  readonly p50Us: number;
-  readonly p99Us: number;
-  readonly p999Us: number;
-  readonly clientCpuUsPerNumber: number;
-  readonly redisCpuUsPerNumber: number;
-  readonly mariaDbCpuUsPerNumber: number;
-  readonly ledgerRowsPer1000: number;
-  readonly ledgerTransactionsPer1000: number;
-}
-
-export type FigureName = keyof Figures;
+import type { ClientRun } from './clients/messages.js';
+import type { FigureName, Figures, Footprint, PeerResult } from './results.js';
+import type { ServerCounters } from './servers/meters.js';
 
 /** A median with the smallest and the largest value. */
 export interface Spread {
@@ -31,11 +11,11 @@ export interface Spread {
   readonly max: number;
 }
 
-export type FigureSpreads = Readonly<Record<FigureName, Spread>>;
-
-export function figuresOf({ client, servers }: PeerRun): Figures {
-  const per = (amount: number) => (client.numbers === 0 ? 0 : rounded(amount / client.numbers));
-  return {
+/** What is reported of a run: what the client measured, and what the servers did meanwhile. */
+export function figuresOf(client: ClientRun, servers: ServerCounters): Figures {
+  const per = (amount: number | undefined) =>
+    amount === undefined || client.numbers === 0 ? undefined : rounded(amount / client.numbers);
+  const figures: Record<FigureName, number | undefined> = {
     perSecond: Math.round((client.numbers * 1_000) / client.elapsedMs),
     p50Us: client.p50Us,
     p99Us: client.p99Us,
@@ -43,54 +23,55 @@ export function figuresOf({ client, servers }: PeerRun): Figures {
     clientCpuUsPerNumber: per(client.cpuUs),
     redisCpuUsPerNumber: per(servers.redisCpuUs),
     mariaDbCpuUsPerNumber: per(servers.mariaDbCpuUs),
-    ledgerRowsPer1000: per(servers.ledgerRows * 1_000),
-    ledgerTransactionsPer1000: per(servers.ledgerTransactions * 1_000),
+    ledgerRowsPer1000: per(times1000(servers.ledgerRows)),
+    ledgerCommitsPer1000: per(times1000(servers.ledgerCommits)),
+    garbageBytesPerNumber: per(client.garbageBytes),
+    first1000Ms: client.first1000Ms === undefined ? undefined : rounded(client.first1000Ms),
   };
+  return Object.fromEntries(Object.entries(figures).filter(([, value]) => value !== undefined));
 }
 
-export function spreadsOf(rounds: readonly Figures[]): FigureSpreads {
-  return overFigures((name) => spreadOf(rounds.map((round) => round[name])));
+function times1000(count: number | undefined): number | undefined {
+  return count === undefined ? undefined : count * 1_000;
+}
+
+/** Undefined when no round has the figure. */
+export function spreadOf(peer: PeerResult | undefined, name: FigureName): Spread | undefined {
+  return spread((peer?.rounds ?? []).map((round) => round[name]));
 }
 
 /** One peer divided by the other, round by round: what disturbs the machine then disturbs both. */
-export function ratiosOf(tested: readonly Figures[], beside: readonly Figures[]): Partial<FigureSpreads> {
-  const ratios: Partial<Record<FigureName, Spread>> = {};
-  for (const name of figureNames) {
-    if (beside.some((round) => round[name] === 0)) continue;
-    ratios[name] = spreadOf(tested.map((round, index) => rounded(round[name] / beside[index]![name])));
-  }
-  return ratios;
+export function ratioOf(
+  tested: PeerResult | undefined,
+  beside: PeerResult | undefined,
+  name: FigureName,
+): Spread | undefined {
+  return spread(
+    (tested?.rounds ?? []).map((round, index) => quotient(round[name], beside?.rounds[index]?.[name])),
+  );
 }
 
-/** What so many primaries carry when each has a core of its own and nothing else limits them. Computed, not measured. */
-export function carriedPerSecond(redisCpuUsPerNumber: number, primaries: number): number {
-  return redisCpuUsPerNumber === 0 ? 0 : Math.round((primaries * 1e6) / redisCpuUsPerNumber);
+export function footprintRatio(
+  tested: PeerResult | undefined,
+  beside: PeerResult | undefined,
+  name: keyof Footprint,
+): Spread | undefined {
+  return spread([quotient(tested?.footprint[name], beside?.footprint[name])]);
 }
 
-export const figureNames: readonly FigureName[] = [
-  'perSecond',
-  'p50Us',
-  'p99Us',
-  'p999Us',
-  'clientCpuUsPerNumber',
-  'redisCpuUsPerNumber',
-  'mariaDbCpuUsPerNumber',
-  'ledgerRowsPer1000',
-  'ledgerTransactionsPer1000',
-];
-
-function overFigures(of: (name: FigureName) => Spread): FigureSpreads {
-  return Object.fromEntries(figureNames.map((name) => [name, of(name)])) as Record<FigureName, Spread>;
-}
-
-function spreadOf(values: readonly number[]): Spread {
-  const sorted = [...values].sort((a, b) => a - b);
+export function spread(values: readonly (number | undefined)[]): Spread | undefined {
+  const sorted = values.filter((value) => value !== undefined).sort((a, b) => a - b);
+  if (sorted.length === 0) return undefined;
   const middle = sorted.length >> 1;
-  const median =
-    sorted.length % 2 === 1 ? sorted[middle]! : rounded((sorted[middle - 1]! + sorted[middle]!) / 2);
-  return { median, min: sorted[0]!, max: sorted.at(-1)! };
+  const median = sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+  return { median: rounded(median), min: sorted[0]!, max: sorted.at(-1)! };
 }
 
-function rounded(value: number): number {
+function quotient(one: number | undefined, other: number | undefined): number | undefined {
+  return one === undefined || other === undefined || other === 0 ? undefined : rounded(one / other);
+}
+
+/** Four digits: no figure here is known any better. */
+export function rounded(value: number): number {
   return Number(value.toPrecision(4));
 }

@@ -1,115 +1,107 @@
-/** Which conversation gets the next number, and how many calls are under way. */
+/** What is measured, and what beside it. */
 
-import type { PeerName } from './peers.js';
+import type { PeerName } from './clients/peers.js';
+import type { Distribution } from './clients/picks.js';
 
-export interface Workload {
+/** The load of redis-benchmark is no client process; see redis-benchmark.ts. */
+export type MeasuredName = PeerName | 'redis-benchmark';
+
+/** Rounds of calls of each peer, in turn. */
+export interface CallWorkload {
+  readonly kind: 'calls';
   readonly title: string;
-  /** 0: as many as the command line says. */
-  readonly conversations: number;
-  /** 0: as many as the command line says. */
-  readonly underWay: number;
-  readonly distribution: 'uniform' | 'zipf';
-  /** What is measured, and what beside it. */
-  readonly peers: readonly [tested: PeerName, beside: PeerName];
-  /** So many primaries has the cluster that the tested peer uses; 0: both peers use the same Redis. */
-  readonly clusterPrimaries: number;
+  readonly peers: readonly MeasuredName[];
+  readonly distribution: Distribution;
+  /** Undefined: as many as the command line says. */
+  readonly conversations?: readonly number[];
+  /** Undefined: as many as the command line says. */
+  readonly underWay?: readonly number[];
+  /** Numbers of one call. */
+  readonly batch: number;
+  /** Each round uses conversations that were never used before, once each. */
+  readonly isFirstUse: boolean;
 }
 
-const asAsked = {
-  conversations: 0,
-  underWay: 0,
-  distribution: 'uniform',
-  peers: ['tidemark', 'incr'],
-  clusterPrimaries: 0,
-} as const;
+/** Anything else has a program of its own. */
+export interface OtherWorkload {
+  readonly kind: 'cold-start' | 'doors' | 'private-chats';
+  readonly title: string;
+}
+
+export type Workload = CallWorkload | OtherWorkload;
+
+const calls = { kind: 'calls', distribution: 'uniform', batch: 1, isFirstUse: false } as const;
+const withClients = ['tidemark', 'incr', 'ioredis'] as const;
 
 export const workloads = {
-  uniform: { ...asAsked, title: 'every conversation equally often' },
-  hot: { ...asAsked, title: 'one conversation', conversations: 1 },
-  zipf: { ...asAsked, title: 'few conversations often, most seldom (Zipf, 0.99)', distribution: 'zipf' },
-  light: { ...asAsked, title: 'every conversation equally often, 10 calls under way', underWay: 10 },
-  single: { ...asAsked, title: 'every conversation equally often, one call at a time', underWay: 1 },
-  embedded: {
-    ...asAsked,
-    title: 'every conversation equally often, Tidemark embedded',
-    peers: ['embedded', 'incr'],
+  uniform: {
+    ...calls,
+    title: 'every conversation equally often',
+    peers: [...withClients, 'redis-benchmark', 'mysql', 'block-sequence', 'harness'],
   },
+  zipf: {
+    ...calls,
+    title: 'few conversations often, most seldom (Zipf, exponent 1.1)',
+    peers: withClients,
+    distribution: 'zipf',
+  },
+  hot: {
+    ...calls,
+    title: 'one conversation',
+    peers: [...withClients, 'redis-benchmark', 'mysql', 'block-sequence'],
+    conversations: [1],
+  },
+  light: { ...calls, title: '10 calls under way', peers: withClients, underWay: [10] },
+  single: { ...calls, title: 'one call at a time', peers: withClients, underWay: [1] },
+  batch: { ...calls, title: '100 numbers with each call', peers: ['tidemark', 'incr'], batch: 100 },
   'message-ids': {
-    ...asAsked,
+    ...calls,
     title: 'a message id with every call, beside calls without',
     peers: ['message-ids', 'tidemark'],
   },
   tracked: {
-    ...asAsked,
+    ...calls,
     title: 'every number taken and settled, beside plain calls',
     peers: ['tracked', 'tidemark'],
   },
-  cluster: {
-    ...asAsked,
-    title: 'every conversation equally often, a cluster of three primaries, beside one primary',
-    peers: ['cluster', 'tidemark'],
-    clusterPrimaries: 3,
+  new: {
+    ...calls,
+    title: 'conversations that are used for the first time',
+    peers: ['tidemark', 'incr'],
+    isFirstUse: true,
   },
-  'one-primary-cluster': {
-    ...asAsked,
-    title: 'every conversation equally often, a cluster of one primary, beside one that is none',
-    peers: ['cluster', 'tidemark'],
-    clusterPrimaries: 1,
+  cluster: {
+    ...calls,
+    title: 'a cluster of three primaries, beside one server',
+    peers: ['cluster', 'incr-cluster', 'incr'],
+  },
+  embedded: { ...calls, title: 'without servers', peers: ['embedded', 'incr'] },
+  'embedded-hot': {
+    ...calls,
+    title: 'without servers, one conversation',
+    peers: ['embedded', 'incr'],
+    conversations: [1],
+  },
+  'cold-start': { kind: 'cold-start', title: 'every conversation once, after Redis has lost everything' },
+  concurrency: {
+    ...calls,
+    title: '1 to 10,000 calls under way',
+    peers: withClients,
+    underWay: [1, 10, 100, 1_000, 10_000],
+  },
+  words: {
+    ...calls,
+    title: '1,000 to 10,000,000 conversations',
+    peers: ['tidemark', 'incr'],
+    conversations: [1_000, 10_000, 100_000, 1_000_000, 10_000_000],
+  },
+  doors: { kind: 'doors', title: 'the three doors of the server, embedded, beside redis-server' },
+  'private-chats': {
+    kind: 'private-chats',
+    title: 'ledger writes of chats with few messages: computed, not measured',
   },
 } as const satisfies Record<string, Workload>;
 
 export type WorkloadName = keyof typeof workloads;
 
-const zipfExponent = 0.99;
-/** So many picks are drawn before the run and then repeated: drawing one takes a search. */
-const zipfPicks = 1 << 22;
-
-/** Picks the index of the next conversation. The same seed gives the same picks. */
-export function picker(
-  distribution: Workload['distribution'],
-  conversations: number,
-  seed: number,
-): () => number {
-  if (conversations === 1) return () => 0;
-  const random = randomUint32(seed);
-  if (distribution === 'uniform') return () => random() % conversations;
-  const picks = zipf(conversations, random);
-  let at = 0;
-  return () => {
-    at = (at + 1) % zipfPicks;
-    return picks[at]!;
-  };
-}
-
-function zipf(conversations: number, random: () => number): Uint32Array {
-  const upTo = new Float64Array(conversations);
-  let total = 0;
-  for (let index = 0; index < conversations; index += 1) {
-    total += 1 / (index + 1) ** zipfExponent;
-    upTo[index] = total;
-  }
-  const picks = new Uint32Array(zipfPicks);
-  for (let pick = 0; pick < zipfPicks; pick += 1) {
-    const wanted = (random() / 2 ** 32) * total;
-    let low = 0;
-    let high = conversations - 1;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (upTo[middle]! < wanted) low = middle + 1;
-      else high = middle;
-    }
-    picks[pick] = low;
-  }
-  return picks;
-}
-
-/** Mulberry32: integers from 0 to 2^32 − 1. */
-export function randomUint32(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return (mixed ^ (mixed >>> 14)) >>> 0;
-  };
-}
+export const workloadNames = Object.keys(workloads) as readonly WorkloadName[];

@@ -1,12 +1,13 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import type { ClientAnswer, ClientCommand, ClientRun, ClientSetup } from './messages.js';
+import type { Client, ClientAnswer, ClientCommand, ClientRun, ClientSetup } from './messages.js';
 
 /** Longest that a client may take beyond the seconds that it was asked to run. */
-const patienceMs = 300_000;
+const patienceMs = 600_000;
+const closePatienceMs = 30_000;
 
 /** A client process, seen from the benchmark. */
-export class ClientProcess {
+export class ClientProcess implements Client {
   readonly #child: ChildProcess;
 
   private constructor(child: ChildProcess) {
@@ -14,13 +15,14 @@ export class ClientProcess {
   }
 
   static async start(setup: ClientSetup): Promise<ClientProcess> {
-    const child = fork(fileURLToPath(new URL('./client.js', import.meta.url)), [JSON.stringify(setup)]);
+    const program = fileURLToPath(new URL('./client.js', import.meta.url));
+    const child = fork(program, [JSON.stringify(setup)], { execArgv: ['--expose-gc'] });
     const client = new ClientProcess(child);
     await client.#answer(patienceMs);
     return client;
   }
 
-  async run(command: Exclude<ClientCommand, { command: 'close' }>): Promise<ClientRun> {
+  async run(command: ClientCommand): Promise<ClientRun> {
     const seconds = 'seconds' in command ? command.seconds : 0;
     this.#child.send(command);
     const answer = await this.#answer(seconds * 1_000 + patienceMs);
@@ -33,7 +35,7 @@ export class ClientProcess {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const ended = new Promise((resolve) => this.#child.once('exit', resolve));
     this.#child.send({ command: 'close' });
-    const kill = setTimeout(() => this.#child.kill('SIGKILL'), 30_000);
+    const kill = setTimeout(() => this.#child.kill('SIGKILL'), closePatienceMs);
     await ended;
     clearTimeout(kill);
   }

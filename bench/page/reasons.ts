@@ -1,0 +1,45 @@
+/** Why an aim is missed, by its key. Shown only where it is: a new campaign may need new words. */
+
+export const reasons: Readonly<Record<string, string>> = {
+  'uniform perSecond incr':
+    'the client is what limits it: with 100,000 conversations hardly two of the calls under way share one, so each call pays for a state, a key and a promise of its own, and the ledger shares the two cores.',
+  'uniform perSecond ioredis': 'see the aim above.',
+  'uniform perSecond redis-benchmark':
+    'the program that is compared with is written in C and keeps nothing of its calls. One process of Node has one core for everything.',
+  'uniform clientCpuUsPerNumber incr':
+    'a call that is alone with its conversation costs a state and a promise, as in node-redis; only what is sent to Redis is shared.',
+  'zipf perSecond incr':
+    'less than half of the calls meet another call of their conversation; the others cost what they cost in `uniform`.',
+  'hot perSecond incr':
+    'what is left is the promise of each call and the caller itself, which cost the same for every peer.',
+  'hot perSecond redis-benchmark':
+    'each number is given to a caller of its own in one process of Node; redis-benchmark only counts replies.',
+  'uniform p99Us incr':
+    'a call waits for the batch before its own. Collections of garbage and commits of the ledger, which share the two cores, make that longer now and then.',
+  'light p50Us incr':
+    'a script call costs Redis several times what an INCR does, and with few calls under way few numbers share one.',
+  'single p50Us incr':
+    'nothing can be shared. Every number is a script call, which asks Redis for its replication id and keeps its reply so that a lost one can be found again.',
+  'uniform redisCpuUsPerNumber incr':
+    'a step inside a script costs more than a command, and every script call asks for the replication id and keeps its reply.',
+  'hot redisCpuUsPerNumber incr':
+    'at this rate a script call carries a few hundred numbers at most: those under way, shared among the script calls under way.',
+  'cluster redisCpuUsPerNumber incr':
+    'one script call can name one slot only, and 100,000 conversations that are used equally often hardly ever share one: each number is a script call of its own.',
+  'hot ledgerRowsPer1000': 'blocks are 4,500 numbers at most, and grow to that by doubling.',
+  'zipf ledgerRowsPer1000': 'most conversations are used so seldom that their blocks are small.',
+  'private-chats ledgerRowsPer1000': 'the first block has 64 numbers.',
+  'uniform redisBytes incr':
+    'Redis keeps integers below 10,000 once for all keys, so that a plain counter of a small chat is a key without a value of its own. A counter word is always larger than that.',
+  'cold-start perSecond':
+    'each conversation needs a durable row of the ledger before its first number, and its gap is recorded with it; the ledger shares the two cores with Redis and the client.',
+  'cold-start first1000Ms': 'the client finds out that Redis is another one, and then reserves in batches.',
+  'embedded perSecond': 'the ledger commits durably beside the calls, in the same process.',
+  'embedded-hot perSecond':
+    'a block of 4,500 numbers lasts a few milliseconds, and its successor must be durable first.',
+  'doors perSecond redis-deep':
+    'each number is a call of its own in the generator, in one process of Node; the time goes into garbage collection and look-ups of conversations.',
+  'doors perSecond redis-single':
+    'the same; most of what is left is the cost of a read and a write of the socket for each number.',
+  'uniform clientBytes': 'what a process remembers of a conversation is a key of a map and a number.',
+};
