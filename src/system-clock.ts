@@ -6,6 +6,9 @@ import type { Clock } from './core/clock.js';
  */
 const maxDefersPerTurn = 8;
 
+/** Before so many, nobody has to be told of the next turn: an event loop that is told has more to do. */
+const defersUnwatched = 4;
+
 let defersInTurn = 0;
 
 /** The real clock and the real event loop. */
@@ -17,7 +20,7 @@ export const systemClock: Clock = {
   },
   defer(callback) {
     defersInTurn += 1;
-    if (defersInTurn === 1) setImmediate(beginTurn);
+    if (defersInTurn === defersUnwatched) setImmediate(beginTurn);
     // Runs when the promise callbacks of this turn have run, before any input or timer.
     if (defersInTurn <= maxDefersPerTurn) process.nextTick(callback);
     else setImmediate(callback);

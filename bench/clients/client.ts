@@ -18,6 +18,13 @@ const agingUnderWay = 1_000;
  */
 const aging = { steps: [40, 100], spread: 180 };
 
+/**
+ * Then a few calls, not too many at once: what the peer put off while it was asked for so many blocks is done before the
+ * rounds.
+ */
+const settlingPasses = 2;
+const settlingUnderWay = 100;
+
 class MeasuredPeer {
   readonly #peer: Peer;
   readonly #setup: ClientSetup;
@@ -65,6 +72,9 @@ class MeasuredPeer {
       const call = (index: number) => nextMany(index, count());
       run = await this.#measured({ call, underWay: agingUnderWay, pick: inTurn(0, conversations) });
     }
+    const call = (index: number) => nextMany(index, 1);
+    for (let pass = 0; pass < settlingPasses; pass += 1)
+      run = await this.#measured({ call, underWay: settlingUnderWay, pick: inTurn(0, conversations) });
     return run!;
   }
 

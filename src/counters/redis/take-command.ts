@@ -21,6 +21,8 @@ export interface TakePlan {
 }
 
 export function planTake(asked: readonly TakeRequest[]): TakePlan {
+  // Most takes are so.
+  if (asked.every(isPlain)) return { requests: asked, order: undefined, claimed: 0, messages: 0, claims: 0 };
   const claimed: number[] = [];
   const messages: number[] = [];
   const counted: number[] = [];
@@ -42,10 +44,14 @@ export function planTake(asked: readonly TakeRequest[]): TakePlan {
   }
   const plan = { claimed: claimed.length, messages: messages.length, claims };
   // Nothing has to be moved when all are of one kind.
-  if (rest.length === asked.length || messages.length === asked.length)
-    return { ...plan, requests: asked, order: undefined };
+  if (messages.length === asked.length) return { ...plan, requests: asked, order: undefined };
   const order = [...claimed, ...messages, ...counted, ...rest];
   return { ...plan, requests: order.map((index) => asked[index]!), order };
+}
+
+/** One number and nothing else. */
+function isPlain({ count, claims }: TakeRequest): boolean {
+  return count === 1 && claims === undefined;
 }
 
 function isMessage({ count, claims }: TakeRequest, ttlMs: number): boolean {

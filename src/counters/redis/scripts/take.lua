@@ -101,113 +101,114 @@ if not words then
 end
 local at, unclaimed, claimResults = 5, 2, nil
 
--- A message is sent again: if its take is open still, whoever sends it has a whole lease for it. One that is only held,
--- or whose lease has ended, may have ended long ago.
-local function renew(open, number, now, expires)
-  local known = call('ZRANGE', open, number, number, 'BYSCORE')[1]
-  local first, ends = string.match(known or '', '^(%d+) %d+ (%d+)$')
-  if first ~= string.format('%d', number) or tonumber(ends) <= now then return false end
-  call('ZREM', open, known)
-  call('ZADD', open, number, string.format('%d %d %s', number, number, expires))
-  return true
-end
+-- Takes for the words with claims, which come first. In a function, because the others do not need what is made here.
+local function takeAllClaimed()
+  -- A message is sent again: if its take is open still, whoever sends it has a whole lease for it. One that is only held,
+  -- or whose lease has ended, may have ended long ago.
+  local function renew(open, number, now, expires)
+    local known = call('ZRANGE', open, number, number, 'BYSCORE')[1]
+    local first, ends = string.match(known or '', '^(%d+) %d+ (%d+)$')
+    if first ~= string.format('%d', number) or tonumber(ends) <= now then return false end
+    call('ZREM', open, known)
+    call('ZADD', open, number, string.format('%d %d %s', number, number, expires))
+    return true
+  end
 
--- Takes for one word what its claims leave to be taken, and keeps what they ask for.
-local function takeClaimed(word, open, count, claims, ttl, lease)
-  local before, repeated = #claimResults, 0
-  for c, claim in ipairs(claims) do
-    local known = claim.receipt and pcall('GET', claim.receipt)
-    local result = 0
-    if type(known) == 'table' then
-      result = known.err
-    elseif known then
-      result = #known <= 12 and string.find(known, '^[1-9]%d*$') and tonumber(known) or known
-    end
-    -- What came before it and took no number does not count.
-    if result == 0 then claim.offset = claim.offset - repeated else repeated = repeated + 1 end
-    claimResults[before + c] = result
-  end
-  count = count - repeated
-  local begun, now, expires, taken = true, nil, nil, 0
-  if open then
-    local generation = pcall('ZRANGE', open, 0, 0)
-    if generation.err then return generation.err end
-    begun = generation[1] == ARGV[7]
-    if not begun and generation[1] and not string.find(generation[1], '^%d+$') then return generation[1] end
-    local time = call('TIME')
-    now = time[1] * 1000 + math.floor(time[2] / 1000)
-    expires = string.format('%d', now + tonumber(lease))
-  end
-  if count > 0 or not begun then
-    local n = math.max(count, 1)
-    local step = string.format('%d', n - n * UNIT)
-    taken = take(word, step, MAX_WORD + n - n * UNIT, n)
-    if type(taken) ~= 'number' or taken <= 0 then
-      -- Too little is left, which does not matter to a message that has its number.
-      return count == 0 and type(taken) == 'number' and taken < -1 and 'UNTRACKED' or taken
-    end
-    if not begun then
-      undo(word, step)
-      return 'UNTRACKED'
-    end
-  end
-  local start = taken % UNIT - count
-  for c, claim in ipairs(claims) do
-    local number = claimResults[before + c]
-    if number == 0 then
-      local first = start + 1 + claim.offset
-      if claim.receipt then call('SET', claim.receipt, string.format('%d', first), 'PX', ttl) end
-      if claim.tracked then
-        call('ZADD', open, first, string.format('%d %d %s', first, first + claim.count - 1, expires))
+  -- Takes for one word what its claims leave to be taken, and keeps what they ask for.
+  local function takeClaimed(word, open, count, claims, ttl, lease)
+    local before, repeated = #claimResults, 0
+    for c, claim in ipairs(claims) do
+      local known = claim.receipt and pcall('GET', claim.receipt)
+      local result = 0
+      if type(known) == 'table' then
+        result = known.err
+      elseif known then
+        result = #known <= 12 and string.find(known, '^[1-9]%d*$') and tonumber(known) or known
       end
-    elseif claim.tracked and type(number) == 'number' and not renew(open, number, now, expires) then
-      claimResults[before + c] = -number
+      -- What came before it and took no number does not count.
+      if result == 0 then claim.offset = claim.offset - repeated else repeated = repeated + 1 end
+      claimResults[before + c] = result
     end
+    count = count - repeated
+    local begun, now, expires, taken = true, nil, nil, 0
+    if open then
+      local generation = pcall('ZRANGE', open, 0, 0)
+      if generation.err then return generation.err end
+      begun = generation[1] == ARGV[7]
+      if not begun and generation[1] and not string.find(generation[1], '^%d+$') then return generation[1] end
+      local time = call('TIME')
+      now = time[1] * 1000 + math.floor(time[2] / 1000)
+      expires = string.format('%d', now + tonumber(lease))
+    end
+    if count > 0 or not begun then
+      local n = math.max(count, 1)
+      local step = string.format('%d', n - n * UNIT)
+      taken = take(word, step, MAX_WORD + n - n * UNIT, n)
+      if type(taken) ~= 'number' or taken <= 0 then
+        -- Too little is left, which does not matter to a message that has its number.
+        return count == 0 and type(taken) == 'number' and taken < -1 and 'UNTRACKED' or taken
+      end
+      if not begun then
+        undo(word, step)
+        return 'UNTRACKED'
+      end
+    end
+    local start = taken % UNIT - count
+    for c, claim in ipairs(claims) do
+      local number = claimResults[before + c]
+      if number == 0 then
+        local first = start + 1 + claim.offset
+        if claim.receipt then call('SET', claim.receipt, string.format('%d', first), 'PX', ttl) end
+        if claim.tracked then
+          call('ZADD', open, first, string.format('%d %d %s', first, first + claim.count - 1, expires))
+        end
+      elseif claim.tracked and type(number) == 'number' and not renew(open, number, now, expires) then
+        claimResults[before + c] = -number
+      end
+    end
+    return taken
   end
-  return taken
-end
 
--- Reads the claims of the word KEYS[i], and takes for it. Returns the key and the argument that come next.
-local function readClaimed(i, key, at)
-  local count, ttl, lease = tonumber(ARGV[at]), ARGV[at + 2], ARGV[at + 3]
-  local claims, open = {}, nil
-  if lease ~= '0' then
-    open = KEYS[key]
-    key = key + 1
-  end
-  local nextClaim = at + 4
-  for c = 1, tonumber(ARGV[at + 1]) do
-    local text = ARGV[nextClaim]
-    local kind = string.sub(text, 1, 1)
-    local claim = {offset = tonumber(string.sub(text, 2)), count = 1, tracked = kind ~= 'r'}
-    nextClaim = nextClaim + 1
-    if kind == 't' then
-      claim.count = tonumber(ARGV[nextClaim])
-      nextClaim = nextClaim + 1
-    else
-      claim.receipt = KEYS[key]
+  -- Reads the claims of the word KEYS[i], and takes for it. Returns the key and the argument that come next.
+  local function readClaimed(i, key, at)
+    local count, ttl, lease = tonumber(ARGV[at]), ARGV[at + 2], ARGV[at + 3]
+    local claims, open = {}, nil
+    if lease ~= '0' then
+      open = KEYS[key]
       key = key + 1
     end
-    claims[c] = claim
+    local nextClaim = at + 4
+    for c = 1, tonumber(ARGV[at + 1]) do
+      local text = ARGV[nextClaim]
+      local kind = string.sub(text, 1, 1)
+      local claim = {offset = tonumber(string.sub(text, 2)), count = 1, tracked = kind ~= 'r'}
+      nextClaim = nextClaim + 1
+      if kind == 't' then
+        claim.count = tonumber(ARGV[nextClaim])
+        nextClaim = nextClaim + 1
+      else
+        claim.receipt = KEYS[key]
+        key = key + 1
+      end
+      claims[c] = claim
+    end
+    reply[i + 1] = takeClaimed(KEYS[i], open, count, claims, ttl, lease)
+    return key, nextClaim
   end
-  reply[i + 1] = takeClaimed(KEYS[i], open, count, claims, ttl, lease)
-  return key, nextClaim
-end
 
--- Takes one number for one message id, which is what most claims are. Most of them are sent once: the number is taken
--- first, and taken back if there is a receipt.
-local function takeForMessage(word, receipt, ttl)
-  local taken = take(word, ONE_STEP, ONE_LIMIT, 1)
-  local isTaken = type(taken) == 'number' and taken > 0
-  if isTaken and call('SET', receipt, string.format('%d', taken % UNIT), 'PX', ttl, 'NX') then return taken end
-  local known = pcall('GET', receipt)
-  if not known then return taken end
-  if isTaken then undo(word, ONE_STEP) end
-  if type(known) == 'table' then return {known.err} end
-  return {#known <= 12 and string.find(known, '^[1-9]%d*$') and tonumber(known) or known}
-end
+  -- Takes one number for one message id, which is what most claims are. Most of them are sent once: the number is taken
+  -- first, and taken back if there is a receipt.
+  local function takeForMessage(word, receipt, ttl)
+    local taken = take(word, ONE_STEP, ONE_LIMIT, 1)
+    local isTaken = type(taken) == 'number' and taken > 0
+    if isTaken and call('SET', receipt, string.format('%d', taken % UNIT), 'PX', ttl, 'NX') then return taken end
+    local known = pcall('GET', receipt)
+    if not known then return taken end
+    if isTaken then undo(word, ONE_STEP) end
+    if type(known) == 'table' then return {known.err} end
+    return {#known <= 12 and string.find(known, '^[1-9]%d*$') and tonumber(known) or known}
+  end
 
-if keys > words + 1 then
   claimResults = {}
   local claimed, single, ttl = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[8]
   local key = words + 2
@@ -221,6 +222,11 @@ if keys > words + 1 then
     reply[claimed + 2 + i] = takeForMessage(KEYS[claimed + 1 + i], KEYS[key + i - 1], ttl)
     if refusal then return refusal end
   end
+end
+
+if keys > words + 1 then
+  local refused = takeAllClaimed()
+  if refused then return refused end
 end
 
 at = at - unclaimed
