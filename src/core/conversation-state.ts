@@ -41,7 +41,7 @@ export class ConversationState {
   reserving = false;
   /** The highest number that was seen issued since it came into use; undefined before the first. */
   lastSeen: number | undefined;
-  /** Size of the last block that was seen reserved since it came into use; before, what the policy begins with. */
+  /** Size of the last block that was seen reserved, for all that is known. */
   blockSize: number;
   /** Calls had to wait for a refill: the next ones are asked for earlier. */
   refillWasLate = false;
@@ -54,12 +54,12 @@ export class ConversationState {
   /** Up to where this process extended the word without the ledger; undefined when the ledger knows all. */
   unbackedCeiling: number | undefined;
 
-  constructor(key: string, type: string, slot: number, policy: ReservationPolicy) {
+  constructor(key: string, type: string, slot: number, policy: ReservationPolicy, blockSize: number) {
     this.key = key;
     this.type = type;
     this.slot = slot;
     this.policy = policy;
-    this.blockSize = firstBlockSize(policy);
+    this.blockSize = blockSize;
   }
 
   get parked(): boolean {
@@ -71,14 +71,19 @@ export class ConversationState {
     return remaining * (this.refillWasLate ? 1 : 2) < this.blockSize;
   }
 
+  /** It may use up what is left while refills of others are gathered. */
+  get isBusy(): boolean {
+    return this.refillWasLate || this.blockSize >= busyBlockSize;
+  }
+
   get hasCalls(): boolean {
     return !this.waiting.isEmpty || this.served.length > 0;
   }
 
   /** True when nothing refers to it any more, and forgetting it loses nothing but hints. */
   get isIdle(): boolean {
-    const isBusy = this.taking || this.queued || this.reserving || this.parked || this.hasCalls;
-    return !isBusy && this.unbackedCeiling === undefined;
+    const isUsed = this.taking || this.queued || this.reserving || this.parked || this.hasCalls;
+    return !isUsed && this.unbackedCeiling === undefined;
   }
 
   /** What the ledger has to learn if the word is gone: as far as this process went without it. */
@@ -191,7 +196,9 @@ export class ConversationStates {
     const known = this.#inUse.get(key);
     if (known !== undefined) return known;
     // The policy is asked for before anything is taken: it may be a caller's function, and may throw.
-    const state = new ConversationState(key, type, this.#slotOf(key), this.#policyFor(key, type));
+    const policy = this.#policyFor(key, type);
+    const blockSize = this.blockSizeOf(key, policy);
+    const state = new ConversationState(key, type, this.#slotOf(key), policy, blockSize);
     if (this.#inUse.size >= this.#renewAt) this.#renew();
     this.#inUse.set(key, state);
     this.#countInUse += 1;
@@ -205,11 +212,12 @@ export class ConversationStates {
     this.#inUse.set(state.key, undefined);
     this.#countInUse -= 1;
     const { lastSeen, blockSize } = state;
-    if (blockSize >= busyBlockSize) this.#busy.set(state.key, blockSize);
+    if (blockSize >= busyBlockSize || this.#busy.get(state.key) !== undefined)
+      this.#busy.set(state.key, blockSize);
     if (lastSeen !== undefined && lastSeen % rememberEvery === 0) this.#lastSeen.set(state.key, lastSeen);
   }
 
-  /** How large the blocks of a conversation are that need not be in use, for all that is remembered. */
+  /** How large the blocks of a conversation are, for all that is remembered. */
   blockSizeOf(key: string, policy: ReservationPolicy): number {
     return this.#busy.get(key) ?? firstBlockSize(policy);
   }

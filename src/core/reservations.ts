@@ -21,6 +21,8 @@ const maxReserveBatch = 250;
 const refillsPerBatch = 50;
 /** Most refills that wait for a transaction. A conversation beyond that asks again with its next take. */
 const maxQueuedRefills = 2_000;
+/** Refills that are not urgent wait so long for others, in milliseconds: one transaction for all costs hardly more. */
+const gatherRefillsMs = 10;
 /** Most ledger transactions under way. */
 const maxReserves = 2;
 /** Delay before another look that the last one did not help: doubles from the first to the second, in milliseconds. */
@@ -68,6 +70,7 @@ export class Reservations {
   /** Groups of grants that follow from them. */
   #granting = 0;
   #pumpScheduled = false;
+  #cancelGathering: (() => void) | undefined;
   #idle: (() => void) | undefined;
 
   constructor(parts: {
@@ -110,8 +113,9 @@ export class Reservations {
       state.refillWasLate = true;
       this.#emit({ type: 'refill_late', conversation: state.key });
     }
-    // A refill under way ends the waiting when it is done.
-    if (!state.reserving) this.#wish(state, look, true);
+    // A refill ends the waiting when it is done. Nobody waited for it before: it must not tarry now.
+    if (state.reserving) this.#pumpSoon();
+    else this.#wish(state, look, true);
   }
 
   /** Nobody waits yet. */
@@ -161,6 +165,11 @@ export class Reservations {
     state.reserving = true;
     const queue = needed ? this.#needed : this.#refills;
     queue.push({ state, look, lookedAtMs: this.#clock.monotonicMs(), needed });
+    if (needed || state.isBusy || this.#refills.length >= refillsPerBatch) this.#pumpSoon();
+    else this.#cancelGathering ??= this.#clock.setTimer(gatherRefillsMs, () => this.#pump());
+  }
+
+  #pumpSoon(): void {
     if (this.#pumpScheduled) return;
     this.#pumpScheduled = true;
     this.#clock.defer(() => {
@@ -170,6 +179,8 @@ export class Reservations {
   }
 
   #pump(): void {
+    this.#cancelGathering?.();
+    this.#cancelGathering = undefined;
     while (this.#underWay < maxReserves && this.#hasWishes) {
       const wishes = this.#nextBatch();
       this.#underWay += 1;

@@ -35,7 +35,8 @@ describe.concurrent('a ts block runs', () => {
   );
 });
 
-describe('the terminals of a page print what it says', () => {
+// A page may show dozens of commands, and each is a process of its own.
+describe('the terminals of a page print what it says', { timeout: 240_000 }, () => {
   test.for([...terminals])('%s', async ([, blocksOfPage]) => {
     expect(await runTerminal(runner, blocksOfPage)).toBeUndefined();
   });
