@@ -6,7 +6,8 @@ export const notes: Readonly<Record<WorkloadName, string>> = {
   uniform: `Conversations that are picked at random hardly ever meet: of 1,000 calls under way among 100,000 conversations, a hundredth
 shares its conversation with another. What Tidemark gains here it gains because many conversations share one script call. The
 client is what limits it. Redis takes more CPU for a number than INCR does, because a step inside a script costs more than a
-command. [Decision 9](decisions/0009-state-only-while-in-use.md) says how state was kept small.
+command. Decisions [9](decisions/0009-state-only-while-in-use.md) and [15](decisions/0015-nothing-is-deleted-from-a-hot-map.md) say how state
+was kept small.
 
 Redis memory: an integer below 10,000 takes no memory of its own in Redis, because all keys share it. So the plain counters here
 are keys without a value; a counter of more than 9,999 messages takes 16 bytes more. A counter word never is as small as that.
@@ -23,7 +24,7 @@ few lines of the benchmark hand out what it allocated.
 What limits Tidemark now and then is the ledger: at this rate a block of 4,500 numbers lasts some milliseconds, and a refill
 that takes longer lets calls wait (\`refill_late\`).`,
   light: `With few calls under way there is little to share: a batch has a few conversations. Refills run beside the calls and are seen
-in p99, because each commit of the ledger shares the cores with everything else.`,
+in p99, because each commit of the ledger shares the cores with everything else, though refills are gathered for 10 ms.`,
   single: `Nothing can be shared. Every script call asks Redis for its replication id, and keeps its reply so that a lost one can be
 found again.`,
   batch: `Each call takes 100 numbers, with \`nextMany\` and with INCRBY. Latency is that of a call. Blocks are used
@@ -38,7 +39,8 @@ were never used before, once each.`,
 ever share one: each number is a script call of its own, while on one server 250 conversations share it. Conversations that are
 hot share calls in a cluster as elsewhere. With two cores for client, three primaries and MariaDB nothing can scale here: what
 counts is CPU for each number.`,
-  embedded: `Neither server nor network. The ledger is durable: LMDB, synchronised before a block is used.`,
+  embedded: `Neither server nor network. The ledger is durable: LMDB, synchronised before a block is used. A call that need not wait
+is answered before it returns ([decision 16](decisions/0016-immediate-takes.md)).`,
   'embedded-hot': `The same, with one conversation.`,
   'cold-start': `Redis is killed and comes back empty, under a new replication id, after all conversations were used. Then each gets one call.
 For each the ledger's row is raised and the gap recorded, durably, before its number. The clock starts when Redis answers again,

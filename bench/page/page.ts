@@ -98,7 +98,8 @@ function method(results: Results): string {
   machine disturbs both. Tables give the median of the rounds, with the smallest and the largest.
 - Callers are loops that ask for the next number as soon as they have one. A caller checks that its number is larger than any
   that its conversation had when it asked; a benchmark in which one is not fails.${cost}
-- Before, every conversation is brought into steady use: it has had two blocks and is somewhere in its third, of 256 numbers, and
+- Before, every conversation is brought into steady use: it has had two blocks and is somewhere in its third, of 256 numbers. Then
+  each has two more numbers, not too many at once, so that refills that were put off are done, and
   the workload runs for 3 s unmeasured. Steady state means that most numbers need no ledger write.
 - Latency is taken for each call, in the caller. With 1,000 calls under way it is mostly waiting for one's turn.
 - *Client CPU* is user and system time of the client process, callers and measuring included (the same for all). *Garbage* is what its
