@@ -2,12 +2,13 @@
 
 import { writeFileSync } from 'node:fs';
 import { Session } from 'node:inspector/promises';
+import { Random } from '../../test/support/random.js';
 import { type CallLoops, runLoops } from './call-loops.js';
 import { GarbageMeter, memoryInUse } from './garbage.js';
 import { Latencies } from './latencies.js';
 import type { ClientAnswer, ClientCommand, ClientRequest, ClientRun, ClientSetup } from './messages.js';
 import { openPeer, type Peer } from './peers.js';
-import { picker, randomUint32 } from './picks.js';
+import { picker } from './picks.js';
 
 /** Calls under way while conversations are aged. */
 const agingUnderWay = 1_000;
@@ -65,8 +66,8 @@ class MeasuredPeer {
     const { nextMany } = this.#peer;
     const { conversations, seed } = this.#setup;
     if (nextMany === undefined) return this.#measured({ underWay: 1, pick: inTurn(0, 0) });
-    const random = randomUint32(seed + 1);
-    const counts = [...aging.steps.map((step) => () => step), () => 1 + (random() % aging.spread)];
+    const random = new Random(seed + 1);
+    const counts = [...aging.steps.map((step) => () => step), () => 1 + (random.uint32() % aging.spread)];
     let run: ClientRun | undefined;
     for (const count of counts) {
       const call = (index: number) => nextMany(index, count());
@@ -81,7 +82,7 @@ class MeasuredPeer {
   async #measured(
     loops: Pick<CallLoops, 'underWay' | 'pick'> & Partial<Pick<CallLoops, 'call' | 'untilMs'>>,
   ): Promise<ClientRun> {
-    const { next, nextMany, takeEvents } = this.#peer;
+    const { next, nextMany, takeEvents = () => ({}) } = this.#peer;
     const { batch } = this.#setup;
     const latencies = this.#latencies;
     latencies.reset();

@@ -11,8 +11,8 @@ export interface Peer {
   readonly next: (index: number) => Promise<Issued>;
   /** Absent where nobody measures it. */
   readonly nextMany?: (index: number, count: number) => Promise<Issued>;
-  /** How often something noteworthy happened since the last call, by name. */
-  readonly takeEvents: () => Record<string, number>;
+  /** How often something noteworthy happened since the last call, by name; absent where nothing is told. */
+  readonly takeEvents?: () => Record<string, number>;
   readonly close: () => Promise<void>;
 }
 

@@ -1,5 +1,7 @@
 /** Which conversation gets the next number. The same seed gives the same picks. */
 
+import { Random } from '../../test/support/random.js';
+
 export type Distribution = 'uniform' | 'zipf';
 
 export const zipfExponent = 1.1;
@@ -9,8 +11,8 @@ const zipfPicks = 1 << 22;
 /** Picks the index of the next conversation. */
 export function picker(distribution: Distribution, conversations: number, seed: number): () => number {
   if (conversations === 1) return () => 0;
-  const random = randomUint32(seed);
-  if (distribution === 'uniform') return () => random() % conversations;
+  const random = new Random(seed);
+  if (distribution === 'uniform') return () => random.uint32() % conversations;
   const picks = zipf(conversations, random);
   let at = 0;
   return () => {
@@ -19,7 +21,7 @@ export function picker(distribution: Distribution, conversations: number, seed: 
   };
 }
 
-function zipf(conversations: number, random: () => number): Uint32Array {
+function zipf(conversations: number, random: Random): Uint32Array {
   const upTo = new Float64Array(conversations);
   let total = 0;
   for (let index = 0; index < conversations; index += 1) {
@@ -28,7 +30,7 @@ function zipf(conversations: number, random: () => number): Uint32Array {
   }
   const picks = new Uint32Array(zipfPicks);
   for (let pick = 0; pick < zipfPicks; pick += 1) {
-    const wanted = (random() / 2 ** 32) * total;
+    const wanted = random.next() * total;
     let low = 0;
     let high = conversations - 1;
     while (low < high) {
@@ -39,15 +41,4 @@ function zipf(conversations: number, random: () => number): Uint32Array {
     picks[pick] = low;
   }
   return picks;
-}
-
-/** Mulberry32: integers from 0 to 2^32 − 1. */
-export function randomUint32(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return (mixed ^ (mixed >>> 14)) >>> 0;
-  };
 }

@@ -6,7 +6,6 @@ import type { ClientSetup } from './messages.js';
 import { named, plainKey } from './names.js';
 import type { Peer } from './peers.js';
 
-const noEvents = () => ({});
 /**
  * No timer for each command, which would cost a factor of six. node-redis wants the key with nothing in it, which its
  * types do not allow under our compiler settings.
@@ -22,7 +21,6 @@ export async function incr({ conversations, redisUrl }: ClientSetup): Promise<Pe
   return {
     next: (index) => client.incr(key(index)),
     nextMany: (index, count) => client.incrBy(key(index), count),
-    takeEvents: noEvents,
     close: async () => client.destroy(),
   };
 }
@@ -37,7 +35,6 @@ export async function clusterIncr({ conversations, redisUrl }: ClientSetup): Pro
   const key = named(conversations, plainKey);
   return {
     next: (index) => cluster.incr(key(index)),
-    takeEvents: noEvents,
     close: async () => cluster.destroy(),
   };
 }
@@ -49,7 +46,6 @@ export async function ioredisIncr({ conversations, redisUrl }: ClientSetup): Pro
   const key = named(conversations, plainKey);
   return {
     next: (index) => client.incr(key(index)),
-    takeEvents: noEvents,
     close: async () => client.disconnect(),
   };
 }
@@ -68,7 +64,6 @@ export async function harness(): Promise<Peer> {
       new Promise((resolve) => {
         if (waiting.push(resolve) === 1) setImmediate(answerAll);
       }),
-    takeEvents: noEvents,
     close: async () => undefined,
   };
 }

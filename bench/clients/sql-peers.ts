@@ -3,13 +3,12 @@
 import { createRequire } from 'node:module';
 import { promisify } from 'node:util';
 import { createPool, type ResultSetHeader } from 'mysql2/promise';
+import { Random } from '../../test/support/random.js';
 import type { ClientSetup } from './messages.js';
 import { named } from './names.js';
 import type { Peer } from './peers.js';
-import { randomUint32 } from './picks.js';
 
 const require = createRequire(import.meta.url);
-const noEvents = () => ({});
 const connectionLimit = 10;
 /** As in the package's own example. */
 const sequenceBlockSize = 1_000;
@@ -25,7 +24,6 @@ export async function mysqlRow({ conversations, mysqlUrl }: ClientSetup): Promis
     'INSERT INTO numbers VALUES (?, LAST_INSERT_ID(1)) ON DUPLICATE KEY UPDATE n = LAST_INSERT_ID(n + 1)';
   return {
     next: async (index) => (await pool.execute<ResultSetHeader>(sql, [name(index)]))[0].insertId,
-    takeEvents: noEvents,
     close: () => pool.end(),
   };
 }
@@ -61,11 +59,11 @@ export async function blockSequence({ conversations, mysqlUrl, seed }: ClientSet
   const nextNumber = new Float64Array(conversations);
   const remaining = new Uint32Array(conversations);
   const allocations = new Map<number, Promise<void>>();
-  const random = randomUint32(seed);
+  const random = new Random(seed);
   const refill = async (index: number) => {
     const block = await allocate({ name: name(index), size: sequenceBlockSize });
     // Of its first block a conversation has used some, so that not all need another one at the same moment.
-    const used = nextNumber[index] === 0 ? random() % block.remaining : 0;
+    const used = nextNumber[index] === 0 ? random.uint32() % block.remaining : 0;
     nextNumber[index] = block.next + used;
     remaining[index] = block.remaining - used;
     allocations.delete(index);
@@ -82,7 +80,6 @@ export async function blockSequence({ conversations, mysqlUrl, seed }: ClientSet
       nextNumber[index] = number + 1;
       return number;
     },
-    takeEvents: noEvents,
     close: () => promisify(driver.close)(),
   };
 }

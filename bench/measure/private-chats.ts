@@ -1,7 +1,12 @@
 /** Ledger writes of chats with few messages, over a year: too slow to measure, so the reservation policy runs on a clock of its own. */
 
-import { defaultReservationPolicy, nextBlockSize } from '../../src/core/reservation-policy.js';
-import { randomUint32 } from '../clients/picks.js';
+import {
+  defaultReservationPolicy,
+  firstBlockSize,
+  isLow,
+  nextBlockSize,
+} from '../../src/core/reservation-policy.js';
+import { Random } from '../../test/support/random.js';
 import type { Step } from '../results.js';
 import { rounded } from '../summary.js';
 
@@ -22,7 +27,7 @@ export function simulateChats(seed: number): Step[] {
 
 /** Of chats whose messages come at random times, so many a day. */
 export function ledgerWritesPer1000(perDay: number, seed: number): number {
-  const random = randomUint32(seed);
+  const random = new Random(seed);
   let writes = 0;
   let messages = 0;
   for (let chat = 0; chat < chats; chat += 1) {
@@ -34,15 +39,15 @@ export function ledgerWritesPer1000(perDay: number, seed: number): number {
 }
 
 /** One chat: a first block with its first message, and a refill when less than half of the smallest block is left. */
-function oneYear(perDay: number, random: () => number): { writes: number; messages: number } {
+function oneYear(perDay: number, random: Random): { writes: number; messages: number } {
   const policy = defaultReservationPolicy;
-  const refillBelow = policy.kind === 'adaptive' ? policy.initial / 2 : policy.size / 2;
+  const smallest = firstBlockSize(policy);
   let block: { size: number; atMs: number } | undefined;
   let left = 0;
   let writes = 0;
   let messages = 0;
   for (let atMs = wait(perDay, random); atMs < days * dayMs; atMs += wait(perDay, random)) {
-    if (left === 0 || left < refillBelow) {
+    if (isLow(left, smallest)) {
       const previous = block && { size: block.size, ageMs: atMs - block.atMs, usedUp: true };
       block = { size: nextBlockSize(policy, previous, 1), atMs };
       left += block.size;
@@ -55,6 +60,6 @@ function oneYear(perDay: number, random: () => number): { writes: number; messag
 }
 
 /** Until the next message: exponentially distributed, as of messages that know nothing of each other. */
-function wait(perDay: number, random: () => number): number {
-  return (-Math.log((random() + 1) / 2 ** 32) * dayMs) / perDay;
+function wait(perDay: number, random: Random): number {
+  return (-Math.log((random.uint32() + 1) / 2 ** 32) * dayMs) / perDay;
 }

@@ -2,7 +2,7 @@ import type { TidemarkError } from '../errors.js';
 import { type Call, CallQueue } from './call.js';
 import type { CounterWord } from './counter-word.js';
 import { RecentMap } from './recent-map.js';
-import type { ReservationPolicy } from './reservation-policy.js';
+import { firstBlockSize, isLow, type ReservationPolicy } from './reservation-policy.js';
 
 /** Shared by all conversations without a take under way. */
 const noCalls: readonly Call[] = Object.freeze([]);
@@ -68,7 +68,7 @@ export class ConversationState {
 
   /** Whether a word with so much left needs its next block: less than half of one, or less than one where that was late. */
   needsRefill(remaining: number): boolean {
-    return remaining * (this.refillWasLate ? 1 : 2) < this.blockSize;
+    return this.refillWasLate ? remaining < this.blockSize : isLow(remaining, this.blockSize);
   }
 
   /** It may use up what is left while refills of others are gathered. */
@@ -127,11 +127,6 @@ export class ConversationState {
       call = next;
     }
   }
-}
-
-/** How large blocks are, for all that is known before the first was seen. */
-function firstBlockSize(policy: ReservationPolicy): number {
-  return policy.kind === 'fixed' ? policy.size : policy.initial;
 }
 
 /** From this size on, the size of a block is remembered: such a conversation may use up a small rest within one refill. */

@@ -4,6 +4,7 @@ import type { CounterStore, Epoch } from './counter-store.js';
 import { lastOf, remainingOf } from './counter-word.js';
 import type { Epochs } from './epochs.js';
 import type { ResolvedOptions } from './options.js';
+import { isLow } from './reservation-policy.js';
 import type { TakeFindings } from './takes.js';
 
 /** Most takes in one turn of the event loop; more wait, so that timers, sockets and the ledger's disk have their turn. */
@@ -54,11 +55,12 @@ export class ImmediateTakes {
   }
 
   /**
+   * Only while {@link isPossible}.
+   *
    * @param isAlone - no call of any conversation is under way
    * @returns the last of the numbers; undefined when nothing was taken, and the call has to wait for a take
    */
   take(key: string, type: string, count: number, isAlone: boolean): number | undefined {
-    if (!this.isPossible) return undefined;
     const state = isAlone ? undefined : this.#states.find(key);
     if (state !== undefined && (state.hasCalls || state.parked)) return undefined;
     const epoch = this.#epochs.of(this.#counters.slotOf(key));
@@ -71,7 +73,7 @@ export class ImmediateTakes {
     this.#inTurn += 1;
     const last = lastOf(word);
     const remaining = remainingOf(word);
-    if (2 * remaining < blockSize) this.#low(epoch, this.#states.use(key, type), last, remaining);
+    if (isLow(remaining, blockSize)) this.#low(epoch, this.#states.use(key, type), last, remaining);
     return last;
   }
 

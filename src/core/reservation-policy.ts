@@ -27,6 +27,16 @@ export const defaultReservationPolicy: ReservationPolicy = {
   shrinkAboveMs: 600_000,
 };
 
+/** Whether a word with so much left needs its next block: less than half of the last one is left. */
+export function isLow(remaining: number, blockSize: number): boolean {
+  return remaining * 2 < blockSize;
+}
+
+/** How large blocks are, for all that is known before the first was seen. */
+export function firstBlockSize(policy: ReservationPolicy): number {
+  return policy.kind === 'fixed' ? policy.size : policy.initial;
+}
+
 /** The block before this one: its size, and how long ago it was reserved; undefined for the first block. */
 export interface PreviousBlock {
   readonly size: number;
