@@ -35,10 +35,10 @@ expire as are made, as in steady use. Calls without a message id in the same pro
 nothing: no key, no row, no argument.`,
   new: `A new conversation needs a durable ledger row before its first number; INCR needs nothing. Each round uses conversations that
 were never used before, once each.`,
-  cluster: `Three primaries without replicas. One script call can name one slot only, and conversations that are used equally often hardly
-ever share one: each number is a script call of its own, while on one server 250 conversations share it. Conversations that are
-hot share calls in a cluster as elsewhere. With two cores for client, three primaries and MariaDB nothing can scale here: what
-counts is CPU for each number.`,
+  cluster: `Three primaries without replicas. Conversations that are used equally often hardly ever share a slot; one script call serves all
+those of a primary ([decision 17](decisions/0017-one-take-for-all-slots-of-a-primary.md)). With two cores for client, three primaries
+and MariaDB nothing can scale here: what counts is CPU for each number. INCR on one server is there to see what a cluster costs by
+itself: smaller pipelines, and a look for the slot with each key.`,
   embedded: `Neither server nor network. The ledger is durable: LMDB, synchronised before a block is used. A call that need not wait
 is answered before it returns ([decision 16](decisions/0016-immediate-takes.md)).`,
   'embedded-hot': `The same, with one conversation.`,

@@ -7,8 +7,9 @@ import type { RemovableWord } from './ledger.js';
  * Every operation names the epoch that its caller believes in. The store checks the history itself, in the same
  * atomic step, and answers `stale` without touching anything when it has changed (I4).
  *
- * A cluster has a history for each of its primaries, and conversations move between them by slot. So an operation names
- * conversations of one slot only; `stale` may mean that another primary serves the slot now. Any other store has one slot.
+ * A cluster has a history for each of its primaries, and conversations move between them by slot. A take names conversations
+ * of any slots that have its epoch, and any other operation those of one slot only; `stale` may mean that another primary
+ * serves the slot now. Any other store has one slot.
  */
 export interface CounterStore {
   /** What this store can do beyond the port, by name; see {@link CounterStoreTraits}. */
@@ -181,11 +182,6 @@ export type TakeReply =
     }
   /** Nothing ran: the data set has another history now. */
   | { readonly status: 'stale'; readonly history: string }
-  /**
-   * Nothing ran: the slot has seen takes of a newer generation, on another primary, before it came back to this one (I6).
-   * Only a store with several slots answers so.
-   */
-  | { readonly status: 'fenced'; readonly newerGeneration: number }
   /** The take may have run, and its numbers cannot be found out. It will not run any more. */
   | { readonly status: 'lost'; readonly cause: unknown };
 
@@ -199,6 +195,8 @@ export type TakeResult =
   | { readonly status: 'repeated'; readonly claims: readonly ClaimResult[] }
   /** Tracking has not begun in this history; nothing was taken. */
   | { readonly status: 'untracked' }
+  /** Nothing was taken: the slot is served elsewhere, or is on the way there. Only a store with several slots answers so. */
+  | { readonly status: 'moved' }
   | MissingWord
   | CorruptWord;
 
@@ -237,7 +235,8 @@ export interface Grant {
   readonly block: Block;
   /**
    * `extend`: only if the word is there and its ceiling is the block's start. `install`: a missing or lower word
-   * becomes the block, one whose ceiling is the block's start grows, a higher one is left alone.
+   * becomes the block, one whose ceiling is the block's start grows, a higher one is left alone. A store with several slots
+   * then removes the words of the conversation in older generations, in the same step (I6).
    */
   readonly mode: 'extend' | 'install';
   /** An install that the store would run later than this, by its own clock, is refused (I8). */
@@ -247,6 +246,11 @@ export interface Grant {
 export type GrantReply =
   | { readonly status: 'done'; readonly results: readonly GrantResult[] }
   | { readonly status: 'stale'; readonly history: string }
+  /**
+   * Nothing ran: a newer generation has words in the slot, from another primary, before the slot came back to this one (I6).
+   * Only a store with several slots answers so.
+   */
+  | { readonly status: 'fenced'; readonly newerGeneration: number }
   /** The grants may have run, or may still run. Look again. */
   | { readonly status: 'lost'; readonly cause: unknown };
 

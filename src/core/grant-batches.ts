@@ -51,7 +51,9 @@ export class GrantBatches {
         epoch,
         part.map((one) => one.grant),
       );
-      if (reply.status === 'stale') this.#epochs.stale(this.#counters.slotOf(grant.conversation), epoch);
+      const slot = this.#counters.slotOf(grant.conversation);
+      if (reply.status === 'stale') this.#epochs.stale(slot, epoch);
+      else if (reply.status === 'fenced') this.#epochs.fenced(slot, epoch, reply.newerGeneration);
       part.forEach((one, index) => {
         const isRefused = reply.status === 'done' && reply.results[index] === 'refused';
         onEnd(one, reply.status === 'lost' || isRefused ? 'moot' : 'done');

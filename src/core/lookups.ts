@@ -105,6 +105,7 @@ export class Lookups {
     this.#emit({ type: 'takeover', conversation, generation, block });
     const grant = { conversation, block, mode, expiresAtStoreTimeMs: storeTimeMs + installWindowMs };
     const reply = await this.#counters.grant(epoch, [grant]);
+    if (reply.status === 'fenced') this.#calls.fenced(conversation, epoch, reply.newerGeneration);
     if (reply.status !== 'done' || reply.results[0] !== 'granted') return undefined;
     return { recovered: true, last: block.start, gap };
   }

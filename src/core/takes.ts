@@ -10,6 +10,7 @@ import { asTidemarkError, type Epochs } from './epochs.js';
 import { ImmediateTakes } from './immediate-takes.js';
 import { maxCountPerCall, type ResolvedOptions } from './options.js';
 import { printable } from './quote.js';
+import { groupBy } from './slots.js';
 import { type TakeQueue, TakeQueues } from './take-queues.js';
 
 /** Delay before the next take after the store could not be reached: doubles from the first to the second, in ms. */
@@ -166,12 +167,10 @@ export class Takes {
     return { states, requests };
   }
 
-  /** The store takes one slot at a time: in a cluster a batch is several takes, sent in the same turn. */
   async #send(queue: TakeQueue, batch: Batch): Promise<void> {
     queue.underWay += 1;
     this.#underWay += 1;
-    if (this.#counters.traits.slots === 1) await this.#take(queue.epoch, batch);
-    else await Promise.all(splitBySlot(batch).map((part) => this.#take(queue.epoch, part)));
+    await this.#take(queue.epoch, batch);
     queue.underWay -= 1;
     this.#underWay -= 1;
     this.flushSoon();
@@ -185,13 +184,13 @@ export class Takes {
         for (let index = 0; index < states.length; index += 1) {
           this.#handle(epoch, states[index]!, requests[index]!, reply.results[index]!, reply.storeTimeMs);
         }
-        this.#findings.onAnswered(states[0]!.slot, epoch);
+        this.#forEachSlot(states, ([{ slot }]) => this.#findings.onAnswered(slot, epoch));
       } else {
         for (const state of states) state.endTake();
-        const { slot } = states[0]!;
-        if (reply.status === 'stale') this.#epochs.stale(slot, epoch);
-        else if (reply.status === 'fenced') this.#epochs.fenced(slot, epoch, reply.newerGeneration);
-        else this.#findings.onLost(states, epoch);
+        this.#forEachSlot(states, (ofSlot) => {
+          if (reply.status === 'stale') this.#epochs.stale(ofSlot[0].slot, epoch);
+          else this.#findings.onLost(ofSlot, epoch);
+        });
       }
     } catch (error) {
       for (const state of states) state.endTake();
@@ -201,6 +200,15 @@ export class Takes {
       this.enqueue(state);
       this.#states.release(state);
     }
+  }
+
+  /** What is found out of a take counts for each of its slots. */
+  #forEachSlot(
+    states: readonly ConversationState[],
+    tell: (ofSlot: readonly [ConversationState, ...ConversationState[]]) => void,
+  ): void {
+    const slots = this.#counters.traits.slots === 1 ? [states] : groupBy(states, ({ slot }) => slot);
+    for (const ofSlot of slots) tell(ofSlot as [ConversationState, ...ConversationState[]]);
   }
 
   #handle(
@@ -218,8 +226,14 @@ export class Takes {
       this.#deliverClaims(epoch, state, request, result);
       return;
     }
-    if (result.status !== 'untracked' && result.claims !== undefined) deliverKnown(state, result.claims);
+    if ('claims' in result && result.claims !== undefined) deliverKnown(state, result.claims);
     state.endTake();
+    if (result.status === 'moved') {
+      // After a while, because it may be the same primary that serves it still.
+      this.#failed(movedSlot(state.key), [state]);
+      this.#epochs.stale(state.slot, epoch);
+      return;
+    }
     if (result.status === 'untracked') {
       this.#findings.onUntracked(state);
       return;
@@ -323,21 +337,6 @@ export class Takes {
   }
 }
 
-function splitBySlot({ states, requests }: Batch): Batch[] {
-  const parts = new Map<number, { states: ConversationState[]; requests: TakeRequest[] }>();
-  for (let index = 0; index < states.length; index += 1) {
-    const state = states[index]!;
-    let part = parts.get(state.slot);
-    if (part === undefined) {
-      part = { states: [], requests: [] };
-      parts.set(state.slot, part);
-    }
-    part.states.push(state);
-    part.requests.push(requests[index]!);
-  }
-  return [...parts.values()];
-}
-
 /** Moves as many waiting calls as one take may serve into it; the first is served in any case. */
 function startTake(
   state: ConversationState,
@@ -375,6 +374,15 @@ function newClaims(
   options: ResolvedOptions,
 ): ClaimList {
   return new ClaimList(call, offset, options.messageIdWindowMs(state.type), options.leaseMs);
+}
+
+/** The error for a conversation whose slot is not where it was. */
+function movedSlot(conversation: string): TidemarkError {
+  return new TidemarkError(
+    'counter_unavailable',
+    `the cluster slot of ${conversation} is being moved to another primary; try again`,
+    { conversation },
+  );
 }
 
 /** The error for a key that holds something else than a counter word. */

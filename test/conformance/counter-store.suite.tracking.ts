@@ -189,7 +189,8 @@ export function describeGenerations(test: Test, r: Run): void {
       expect(await r.firstOpen(conversation)).toBe(5);
       expect(await r.claim(conversation, [tracked])).toEqual(taken(10, 10, fresh));
     });
-    expect(await r.readOpen(conversation)).toMatchObject({ status: 'untracked' });
+    // The later generation may have taken the word away.
+    expect(['untracked', 'missing']).toContain((await r.readOpen(conversation)).status);
   });
 
   test('a later hold takes the place of an earlier one', async () => {

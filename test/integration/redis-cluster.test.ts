@@ -5,16 +5,17 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest
 import { findPrimaries } from '../../src/counters/redis/find-primaries.js';
 import { openKey, receiptKey, wordKey } from '../../src/counters/redis/keys.js';
 import { resolveOptions } from '../../src/counters/redis/options.js';
-import {
+import type {
   RedisCounterStore,
-  type RedisCounterStoreOptions,
+  RedisCounterStoreOptions,
 } from '../../src/counters/redis/redis-counter-store.js';
 import type * as ScriptsModule from '../../src/counters/redis/scripts.js';
-import { type ClusterNode, type PrivateCluster, startCluster } from '../support/cluster.js';
+import type { ClusterNode, PrivateCluster } from '../support/cluster.js';
 import { startProxy } from '../support/proxy.js';
 import { randomised, runs, seed } from '../support/runs.js';
 import { freePort, startRedis } from '../support/servers.js';
 import { waitUntil } from '../support/wait.js';
+import { ClusterStores, startMovableCluster } from './redis-cluster-support.js';
 import { changesOf, epochOf, install, onceReachable, take, takeNumber } from './redis-support.js';
 
 /** Scripts as they are, or without the line that compares the history. */
@@ -36,41 +37,19 @@ vi.mock('../../src/counters/redis/scripts.js', async (importOriginal) => {
 });
 
 let cluster: PrivateCluster;
-const stores: RedisCounterStore[] = [];
-let names = 0;
+let stores: ClusterStores;
 
 beforeAll(async () => {
-  // A primary that loses its last slot stays a primary, so that its slot can be moved back and forth.
-  const args = ['--cluster-allow-replica-migration', 'no'];
-  cluster = await startCluster({ primaries: 3, replicasPerPrimary: 1, nodeTimeoutMs: 1_000, args });
+  cluster = await startMovableCluster();
+  stores = new ClusterStores(cluster, 'cluster');
 }, 60_000);
 
-afterEach(async () => {
-  await Promise.all(stores.splice(0).map((store) => store.close()));
-});
+afterEach(() => stores?.close());
 
 afterAll(() => cluster?.stop());
 
-function open(options: RedisCounterStoreOptions = { url: cluster.url }): RedisCounterStore {
-  const store = new RedisCounterStore(options);
-  stores.push(store);
-  return store;
-}
-
-/** A conversation of its own, and where it is. */
-async function place(store: RedisCounterStore): Promise<{ name: string; slot: number; node: ClusterNode }> {
-  names += 1;
-  const name = `group:cluster-${seed}-${names}`;
-  const slot = store.slotOf(name);
-  return { name, slot, node: await cluster.primaryOf(slot) };
-}
-
-async function otherPrimary(than: ClusterNode): Promise<ClusterNode> {
-  for (const slot of [0, 6_000, 16_000]) {
-    const node = await cluster.primaryOf(slot);
-    if (node !== than) return node;
-  }
-  throw new Error('there is only one primary');
+function open(options?: RedisCounterStoreOptions): RedisCounterStore {
+  return stores.open(options);
 }
 
 describe('slots', () => {
@@ -100,7 +79,7 @@ describe('slots', () => {
     const changes = changesOf(store);
     const histories = new Set<string>();
     for (let index = 0; index < 60; index += 1) {
-      const { name, slot } = await place(store);
+      const { name, slot } = await stores.place(store);
       const epoch = await epochOf(store, slot);
       histories.add(epoch.history);
       await install(store, epoch, name);
@@ -161,7 +140,7 @@ describe('what is given', () => {
     });
     for (const node of cluster.nodes) await node.command('ACL', 'SETUSER', 'few', '+cluster|slots');
     const store = open({ url });
-    const { name, slot } = await place(store);
+    const { name, slot } = await stores.place(store);
     await install(store, await epochOf(store, slot), name);
     const abort = new AbortController();
     const idle = store.idle(slot, await epochOf(store, slot), 1, abort.signal);
@@ -172,110 +151,12 @@ describe('what is given', () => {
   });
 });
 
-describe('slots that move', () => {
-  it('what ran at the old primary is stale, and the new one is asked from then on', async () => {
-    const store = open();
-    const { name, slot, node } = await place(store);
-    const epoch = await epochOf(store, slot);
-    await install(store, epoch, name);
-    await takeNumber(store, epoch, name);
-    const to = await otherPrimary(node);
-    await cluster.moveSlots({ first: slot, last: slot }, node, to);
-    expect((await take(store, epoch, name)).status).toBe('stale');
-    const after = await epochOf(store, slot, 2);
-    expect(after.history).not.toBe(epoch.history);
-    expect(await take(store, after, name)).toMatchObject({ results: [{ status: 'missing' }] });
-    // The word has moved, too, but belongs to the history of the old primary: whoever believes in that is stale here.
-    for (const reply of [
-      await take(store, epoch, name),
-      await store.read(epoch, [name]),
-      await store.drain(epoch, [{ conversation: name, word: { last: 1, remaining: 999 } }]),
-    ])
-      expect(reply).toEqual({ status: 'stale', history: after.history });
-    expect(await to.command('GET', wordKey('seq', name, 1))).toBe(String(999 * 1e12 + 1));
-    await cluster.moveSlots({ first: slot, last: slot }, to, node);
-    expect((await take(store, after, name)).status).toBe('stale');
-    expect(await takeNumber(store, await epochOf(store, slot), name)).toBe(2);
-  });
-
-  it('I6: a slot that comes back is not used as it was before others took numbers there', async () => {
-    const store = open();
-    const { name, slot, node } = await place(store);
-    const epoch = await epochOf(store, slot);
-    await install(store, epoch, name);
-    expect(await takeNumber(store, epoch, name)).toBe(1);
-    const to = await otherPrimary(node);
-    await cluster.moveSlots({ first: slot, last: slot }, node, to);
-    expect((await take(store, epoch, name)).status).toBe('stale');
-    const after = await epochOf(store, slot, 2);
-    await install(store, after, name);
-    expect(await takeNumber(store, after, name)).toBe(1);
-    await cluster.moveSlots({ first: slot, last: slot }, to, node);
-    expect((await take(store, after, name)).status).toBe('stale');
-    // Its word is back, and would give 2.
-    expect(await take(store, epoch, name)).toEqual({ status: 'fenced', newerGeneration: 2 });
-    expect(await store.read(epoch, [name])).toMatchObject({ results: [{ word: { last: 1 } }] });
-    // Above the fence it goes on.
-    const above = await epochOf(store, slot, 3);
-    await install(store, above, name);
-    expect(await takeNumber(store, above, name)).toBe(1);
-  });
-
-  it('while a slot moves, what is not there any more is unavailable and no redirect is followed', async () => {
-    const store = open();
-    const { name, slot, node } = await place(store);
-    const epoch = await epochOf(store, slot);
-    await install(store, epoch, name);
-    const to = await otherPrimary(node);
-    await to.command('CLUSTER', 'SETSLOT', String(slot), 'IMPORTING', node.id);
-    await node.command('CLUSTER', 'SETSLOT', String(slot), 'MIGRATING', to.id);
-    const asked = [
-      // The word is there and the lane is not.
-      take(store, epoch, name),
-      // Nothing is there.
-      store.read(epoch, [`${name}}x`]),
-      store.read(epoch, [name, `${name}}x`]),
-    ];
-    for (const call of asked) {
-      await expect(call).rejects.toMatchObject({
-        code: 'counter_unavailable',
-        message: expect.stringMatching(/"(ASK|TRYAGAIN) .*it answers again once that is done/),
-      });
-    }
-    expect(await store.read(epoch, [name])).toMatchObject({ results: [{ word: { last: 0 } }] });
-    await cluster.moveSlots({ first: slot, last: slot }, node, to);
-    expect((await take(store, epoch, name)).status).toBe('stale');
-    const after = await epochOf(store, slot, 2);
-    await install(store, after, name);
-    expect(await takeNumber(store, after, name)).toBe(1);
-  });
-
-  it('a primary that is left without slots is left, and one that gets some is found', async () => {
-    const added = await cluster.addNode();
-    const store = open();
-    const { name, slot, node } = await place(store);
-    const epoch = await epochOf(store, slot);
-    await install(store, epoch, name);
-    await cluster.moveSlots({ first: slot, last: slot }, node, added);
-    expect((await take(store, epoch, name)).status).toBe('stale');
-    await epochOf(store, slot);
-    await cluster.moveSlots({ first: slot, last: slot }, added, node);
-    expect((await take(store, epoch, name)).status).toBe('stale');
-    expect(await takeNumber(store, epoch, name)).toBe(1);
-    await waitUntil('the store has left the node without slots', async () => {
-      const list = String(await added.command('CLIENT', 'LIST', 'TYPE', 'normal'));
-      // Others are this connection, and one that the other node keeps for a while after it has moved the slot.
-      return list.split('\n').every((client) => !/cmd=(evalsha|info|time|cluster)/.test(client));
-    });
-  });
-});
-
 describe('a primary that is lost', () => {
   it('its replica is found, calls to the others go on, and what was under way is lost', async () => {
     const store = open({ url: cluster.url, replyTimeoutMs: 500 });
     const changes = changesOf(store);
-    const [lost, kept] = [await place(store), await place(store)];
-    while (kept.node === lost.node) Object.assign(kept, await place(store));
+    const [lost, kept] = [await stores.place(store), await stores.place(store)];
+    while (kept.node === lost.node) Object.assign(kept, await stores.place(store));
     const [epoch, keptEpoch] = [await epochOf(store, lost.slot), await epochOf(store, kept.slot)];
     await install(store, epoch, lost.name);
     await install(store, keptEpoch, kept.name);
@@ -307,7 +188,7 @@ describe('a primary that is lost', () => {
     const store = open({ cluster: { nodes, addressMap } });
     const changes = changesOf(store);
     try {
-      const { name, slot } = await place(store);
+      const { name, slot } = await stores.place(store);
       const epoch = await epochOf(store, slot);
       await install(store, epoch, name);
       const targets = [...proxies.values()].map((proxy) => [proxy, proxy.targetPort] as const);
@@ -339,7 +220,7 @@ describe('a primary that was cut off from the others', () => {
 
   it('I4: a redirect lets nothing run against words of another history', async () => {
     const witness = open();
-    const { name, slot, node } = await place(witness);
+    const { name, slot, node } = await stores.place(witness);
     const epoch = await epochOf(witness, slot);
     await install(witness, epoch, name);
     const issued = [await takeNumber(witness, epoch, name)];
@@ -377,7 +258,7 @@ describe('a primary that was cut off from the others', () => {
     expect(id).not.toBe(old);
     expect(await store.confirms!(slot, old)).toBe(false);
     expect(await store.confirms!(slot, id)).toBe(true);
-    // Of four primaries (one was added) two do not answer: nobody has more than half.
+    // Of three primaries two do not answer: nobody has more than half.
     const away = await Promise.all([0, 6_000, 16_000].map((at) => cluster.primaryOf(at)));
     const silent = new Set(away.filter((node) => node !== isolated).slice(0, 2));
     for (const node of silent) node.pause();

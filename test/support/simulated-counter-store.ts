@@ -113,6 +113,7 @@ export class SimulatedCounterStore implements CounterStore {
   /** Nothing is ever idle here. */
   async *idle(..._parts: Parameters<CounterStore['idle']>): AsyncGenerator<readonly string[]> {}
 
+  /** One primary, and those slots of it that this process believes to be there. */
   async take(epoch: Epoch, requests: readonly TakeRequest[]): Promise<TakeReply> {
     const slot = this.slotOf(requests[0]!.conversation);
     await this.#way(slot);
@@ -122,13 +123,15 @@ export class SimulatedCounterStore implements CounterStore {
       return { status: 'lost', cause: 'planned' };
     }
     if (epoch.history !== redis.history) return this.#stale(redis);
-    const newerGeneration = redis.generations.get(slot) ?? 0;
-    if (newerGeneration > epoch.generation) return { status: 'fenced', newerGeneration };
-    if (this.#cluster !== undefined) redis.generations.set(slot, epoch.generation);
-    const reply = this.#takeNow(redis, epoch, requests, redis.claimsOf(slot));
+    const results = requests.map((request): TakeResult => {
+      const slot = this.slotOf(request.conversation);
+      if (this.#at(slot) !== redis) return { status: 'moved' };
+      return this.#takeNow(redis, epoch, request, redis.claimsOf(slot));
+    });
+    const storeTimeMs = this.#timeOf(redis);
     await this.#delay();
     if (this.#random.chance(this.#rates.lostAfter)) return { status: 'lost', cause: 'planned' };
-    return reply;
+    return { status: 'done', results, storeTimeMs };
   }
 
   async grant(epoch: Epoch, grants: readonly Grant[]): Promise<GrantReply> {
@@ -136,9 +139,14 @@ export class SimulatedCounterStore implements CounterStore {
     await this.#way(slot);
     const redis = this.#at(slot);
     if (epoch.history !== redis.history) return this.#stale(redis);
+    const generations = redis.generations.get(slot) ?? [];
+    const newerGeneration = Math.max(0, ...generations);
+    if (newerGeneration > epoch.generation) return { status: 'fenced', newerGeneration };
     const results = grants.map(
-      (grant): GrantResult => (this.#grantNow(redis, epoch, grant) ? 'granted' : 'refused'),
+      (grant): GrantResult => (this.#grantNow(redis, epoch, grant, generations) ? 'granted' : 'refused'),
     );
+    if (this.#cluster !== undefined && !generations.includes(epoch.generation) && results.includes('granted'))
+      redis.generations.set(slot, [...generations, epoch.generation]);
     await this.#delay();
     if (this.#random.chance(this.#rates.lostAfter)) return { status: 'lost', cause: 'planned' };
     return { status: 'done', results };
@@ -219,40 +227,33 @@ export class SimulatedCounterStore implements CounterStore {
     this.#delay = () => new Promise(() => undefined);
   }
 
-  #takeNow(
-    redis: SimulatedRedis,
-    epoch: Epoch,
-    requests: readonly TakeRequest[],
-    kept: KeptClaims,
-  ): TakeReply {
+  #takeNow(redis: SimulatedRedis, epoch: Epoch, request: TakeRequest, kept: KeptClaims): TakeResult {
     const { words } = redis;
     const nowMs = this.#timeOf(redis);
-    const results = requests.map((request): TakeResult => {
-      const key = wordKey(request.conversation, epoch);
-      const packed = words.get(key);
-      const known = request.claims && kept.lookUp(request, nowMs);
-      const claims = known && { claims: known };
-      const count = request.count - (known?.filter(({ status }) => status === 'repeated').length ?? 0);
-      const mayTake = known === undefined || kept.mayTake(request, epoch.generation);
-      if (known !== undefined && count === 0 && mayTake)
-        return { status: 'repeated', claims: kept.keep(request, known, 0, nowMs) };
-      if (packed === undefined) return { status: 'missing', ...claims };
-      if (!isWord(packed)) return { status: 'corrupt', found: String(packed), ...claims };
-      const after = takeFrom(packed, count);
-      if (after === undefined) return { status: 'short', word: unpackWord(packed)!, ...claims };
-      if (!mayTake) return { status: 'untracked' };
-      words.set(key, after);
-      const word = unpackWord(after)!;
-      if (known === undefined) return { status: 'taken', word };
-      return { status: 'taken', word, claims: kept.keep(request, known, unpackWord(packed)!.last, nowMs) };
-    });
-    return { status: 'done', results, storeTimeMs: this.#timeOf(redis) };
+    const key = wordKey(request.conversation, epoch);
+    const packed = words.get(key);
+    const known = request.claims && kept.lookUp(request, nowMs);
+    const claims = known && { claims: known };
+    const count = request.count - (known?.filter(({ status }) => status === 'repeated').length ?? 0);
+    const mayTake = known === undefined || kept.mayTake(request, epoch.generation);
+    if (known !== undefined && count === 0 && mayTake)
+      return { status: 'repeated', claims: kept.keep(request, known, 0, nowMs) };
+    if (packed === undefined) return { status: 'missing', ...claims };
+    if (!isWord(packed)) return { status: 'corrupt', found: String(packed), ...claims };
+    const after = takeFrom(packed, count);
+    if (after === undefined) return { status: 'short', word: unpackWord(packed)!, ...claims };
+    if (!mayTake) return { status: 'untracked' };
+    words.set(key, after);
+    const word = unpackWord(after)!;
+    if (known === undefined) return { status: 'taken', word };
+    return { status: 'taken', word, claims: kept.keep(request, known, unpackWord(packed)!.last, nowMs) };
   }
 
   #grantNow(
     redis: SimulatedRedis,
     epoch: Epoch,
     { conversation, block, mode, expiresAtStoreTimeMs }: Grant,
+    generations: readonly number[],
   ): boolean {
     const key = wordKey(conversation, epoch);
     const packed = redis.words.get(key);
@@ -261,6 +262,11 @@ export class SimulatedCounterStore implements CounterStore {
     if (mode === 'install' && this.#timeOf(redis) > expiresAtStoreTimeMs) return false;
     if (mode === 'install' && (word === undefined || word.last + word.remaining < block.start)) {
       redis.words.set(key, packWord({ last: block.start, remaining: size }));
+      if (word === undefined) {
+        for (const generation of generations)
+          if (generation < epoch.generation)
+            redis.words.delete(wordKey(conversation, { ...epoch, generation }));
+      }
       return true;
     }
     if (word === undefined || word.last + word.remaining !== block.start) return false;

@@ -13,10 +13,10 @@ export class SimulatedRedis {
   words = new Map<string, number>();
   /** By slot, because a slot takes them along. */
   claims = new Map<number, KeptClaims>();
-  /** Which generation took last in each slot of a cluster. */
-  generations = new Map<number, number>();
+  /** Which generations have words in each slot of a cluster. */
+  generations = new Map<number, readonly number[]>();
   #replica = new Map<string, number>();
-  #replicaGenerations = new Map<number, number>();
+  #replicaGenerations = new Map<number, readonly number[]>();
   #replicaClaims: ReadonlyMap<number, KeptClaims> = new Map();
 
   /** Receipts and open takes of a slot. */
@@ -103,7 +103,7 @@ export class SimulatedCluster {
       to.words.set(key, word);
       from.words.delete(key);
     }
-    to.generations.set(slot, from.generations.get(slot) ?? 0);
+    to.generations.set(slot, from.generations.get(slot) ?? []);
     from.generations.delete(slot);
     to.claims.set(slot, from.claimsOf(slot));
     from.claims.delete(slot);

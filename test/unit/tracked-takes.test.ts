@@ -301,8 +301,8 @@ describe('I11: a new history', () => {
     await run(take.settle());
     cluster.move(slot, first);
     expect(await run(sequences.completeUpTo(g1, { timeoutMs: 500 }))).toBeGreaterThan(0);
-    expect(events.flatMap((event) => (event.type === 'fenced' ? [event.newerGeneration] : []))).toEqual([2]);
     expect((await run(sequences.take(g1))).first).toBeGreaterThan(take.last);
+    expect(events.flatMap((event) => (event.type === 'fenced' ? [event.newerGeneration] : []))).toEqual([2]);
     await run(sequences.close());
   });
 

@@ -29,12 +29,15 @@ const tooManyClients = /^ERR max number of clients/;
 const scriptPermission = /^(?:ERR )?.*(?:The user executing the script|ACL failure in script)/;
 /** Redis before 7 puts its own place before the code of an error inside a script. */
 const errorCode = /^(?:@user_script: ?\d+: )?-?([A-Z]+)(?: |$)/;
+/** What CLUSTERDOWN is called inside a script that names its keys among its arguments. */
+const clusterDown = /Script attempted to execute a (?:write )?command while the cluster is down/i;
 const moved = /^MOVED (\d{1,5}) (\S*):(\d{1,5})$/;
 const maxQuotedLength = 200;
 
 /** The code of an error reply (`OOM`, `ERR`); undefined for anything else than an error reply. */
 export function replyCode(error: unknown): string | undefined {
-  return error instanceof ErrorReply ? errorCode.exec(error.message)?.[1] : undefined;
+  if (!(error instanceof ErrorReply)) return undefined;
+  return clusterDown.test(error.message) ? 'CLUSTERDOWN' : errorCode.exec(error.message)?.[1];
 }
 
 /** True for an error that Redis sent, false for a connection that ended. */

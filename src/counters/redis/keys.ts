@@ -6,8 +6,8 @@
  * | `seq:{group:g1}:7` | the counter word of generation 7 |
  * | `seq:{group:g1}:receipt:m1` | the number of the message id `m1`, in whichever generation |
  * | `seq:{group:g1}:open` | open takes, in whichever generation |
- * | `seq:lane:<process>:<n>` | a lane; `seq:lane:<process>:{<tag>}:<n>` in a cluster, where the tag leads to its slot |
- * | `seq:slot:{<tag>}` | in a cluster, the newest generation that has taken numbers in the slot of the tag |
+ * | `seq:lane:<process>:<n>` | a lane; `seq:lane:<process>:{<tag>}:<n>` in a cluster, where the tag leads to a slot of the primary |
+ * | `seq:slot:{<tag>}` | in a cluster, the generations that have words in the slot of the tag |
  *
  * What follows the last `}` tells the kind: a message id has `}` as `%7D` there, and `%` as `%25`.
  */

@@ -2,9 +2,10 @@ import type { Epoch, TakeReply, TakeRequest } from '../../core/counter-store.js'
 import type { RedisConnection } from './connection.js';
 import { closed, hasCertainlyNotRun, isReply, unavailable } from './failures.js';
 import { type Lane, Lanes, laneTtlMs } from './lanes.js';
+import type { RedisSettings } from './options.js';
 import { failureOf, type Primaries } from './primaries.js';
+import type { PrimaryOpener } from './primary-opener.js';
 import { decodeTake, type TakeAnswer } from './reply.js';
-import type { Scripts } from './scripts.js';
 import { planTake, type TakePlan, takeArguments } from './take-command.js';
 
 /** How often one call sends a take that certainly did not run, before it leaves the rest to the caller. */
@@ -14,11 +15,10 @@ const firstRecallRetryMs = 20;
 const maxRecallRetryMs = 500;
 
 const laneTtl = String(laneTtlMs);
-/** Another primary serves the slot now. Which history that has, is known only there. */
-const movedAnswer: TakeAnswer = { status: 'stale', history: 'unknown' };
 
 /** A take as it was sent, for its recall. */
 interface SentTake {
+  /** That of the lane. */
   readonly slot: number;
   readonly lane: Lane;
   readonly epoch: Epoch;
@@ -28,38 +28,38 @@ interface SentTake {
 }
 
 /**
- * Takes, each in a lane of its slot. A take whose reply was lost is recalled on the next connection: the record of its lane
+ * Takes, each in a lane of a slot. A take whose reply was lost is recalled on the next connection: the record of its lane
  * gives the very same reply, or says that the take has not run, and keeps it from running late.
  */
 export class LaneTakes {
-  readonly #prefix: string;
-  readonly #maxConcurrent: number;
-  readonly #laneKey: (slot: number, number: number) => string;
-  readonly #slotKey: (slot: number) => string | undefined;
-  readonly #scripts: () => Scripts;
+  readonly #settings: RedisSettings;
+  readonly #opener: PrimaryOpener;
   readonly #primaries: Primaries;
   readonly #lanes = new Map<number, Lanes>();
   #lastNumber = 0;
 
-  constructor(parts: {
-    prefix: string;
-    /** Lanes of one slot. */
-    maxConcurrent: number;
-    laneKey: (slot: number, number: number) => string;
-    slotKey: (slot: number) => string | undefined;
-    scripts: () => Scripts;
-    primaries: Primaries;
-  }) {
-    this.#prefix = parts.prefix;
-    this.#maxConcurrent = parts.maxConcurrent;
-    this.#laneKey = parts.laneKey;
-    this.#slotKey = parts.slotKey;
-    this.#scripts = parts.scripts;
-    this.#primaries = parts.primaries;
+  constructor(settings: RedisSettings, primaries: Primaries, opener: PrimaryOpener) {
+    this.#settings = settings;
+    this.#primaries = primaries;
+    this.#opener = opener;
   }
 
-  async take(epoch: Epoch, requests: readonly TakeRequest[]): Promise<TakeReply> {
-    const slot = requests.length === 0 ? 0 : this.#primaries.slotOf(requests[0]!.conversation);
+  /** Takes from words of a store with one slot. */
+  take(epoch: Epoch, requests: readonly TakeRequest[]): Promise<TakeReply> {
+    return this.takeAt(0, epoch, requests) as Promise<TakeReply>;
+  }
+
+  /**
+   * Takes from words that the primary of a slot serves.
+   *
+   * @param slot - has the lane; of no conversation, if need be
+   * @returns `moved` when the slot is not there, and nothing ran
+   */
+  async takeAt(
+    slot: number,
+    epoch: Epoch,
+    requests: readonly TakeRequest[],
+  ): Promise<TakeReply | { readonly status: 'moved' }> {
     // Known to be out of reach: rejected before it waits for a lane behind takes that wait for Redis.
     if (this.#primaries.current(slot) === undefined) await this.#primaries.connection(slot);
     const lanes = this.#lanes.get(slot) ?? this.#makeLanes(slot);
@@ -97,7 +97,8 @@ export class LaneTakes {
   }
 
   #makeLanes(slot: number): Lanes {
-    const lanes = new Lanes((number) => this.#laneKey(slot, number), this.#maxConcurrent);
+    const keyOf = (number: number) => this.#opener.laneKey(slot, number);
+    const lanes = new Lanes(keyOf, this.#settings.maxConcurrentTakes);
     this.#lanes.set(slot, lanes);
     return lanes;
   }
@@ -107,7 +108,7 @@ export class LaneTakes {
     lane: Lane,
     epoch: Epoch,
     requests: readonly TakeRequest[],
-  ): Promise<TakeReply> {
+  ): Promise<TakeReply | { readonly status: 'moved' }> {
     const plan = planTake(requests);
     for (let attempt = 1; ; attempt += 1) {
       const connection = this.#primaries.current(slot) ?? (await this.#primaries.connection(slot));
@@ -118,11 +119,11 @@ export class LaneTakes {
       let answer: TakeAnswer;
       let cause: unknown;
       try {
-        const { take } = this.#scripts();
+        const { take } = this.#opener.scripts;
         answer = decodeTake(await connection.runScript(take, this.#command(take.sha, sent)), plan);
         if (answer.status === 'done') connection.server.done(epoch.history, sentAtMs);
       } catch (error) {
-        if (this.#primaries.moved(slot, connection, error)) answer = movedAnswer;
+        if (this.#primaries.moved(slot, connection, error)) answer = { status: 'moved' };
         else {
           cause = connection.end?.cause ?? error;
           if (hasCertainlyNotRun(error)) throw failureOf(this.#primaries, connection, error);
@@ -140,7 +141,7 @@ export class LaneTakes {
         return answer;
       }
       lane.recordOn = undefined;
-      if (answer.status === 'stale' || answer.status === 'fenced') return answer;
+      if (answer.status === 'stale' || answer.status === 'moved') return answer;
       if (answer.status === 'unknown')
         return { status: 'lost', cause: new Error(`the reply of a take was lost: ${answer.why}`, { cause }) };
       if (attempt === maxAttempts) throw unavailable(connection.endpoint, cause);
@@ -166,16 +167,15 @@ export class LaneTakes {
     return connection.call(['SET', lane.key, String(this.#lastNumber), 'PX', laneTtl, 'NX']);
   }
 
-  #command(sha: string, { slot, lane, epoch, plan, number }: SentTake): string[] {
-    const slotKey = this.#slotKey(slot);
+  #command(sha: string, { lane, epoch, plan, number }: SentTake): string[] {
     return takeArguments(plan, {
       sha,
-      prefix: this.#prefix,
+      prefix: this.#settings.prefix,
       lane: lane.key,
       ...epoch,
       number,
       laneTtl,
-      slotKey,
+      isCluster: this.#settings.target.kind === 'cluster',
     });
   }
 
@@ -185,11 +185,12 @@ export class LaneTakes {
     for (let refusals = 0; ; ) {
       const connection = await this.#primaries.whenUp(slot);
       try {
-        const { recall } = this.#scripts();
+        const { recall } = this.#opener.scripts;
         const args = ['EVALSHA', recall.sha, '1', lane.key, epoch.history, String(number), laneTtl];
         const answer = decodeTake(await connection.runScript(recall, args), plan);
         if (answer.status === 'stale') return { status: 'unknown', why: 'Redis has another history now' };
-        if (answer.status === 'superseded') return { status: 'unknown', why: 'the record makes no sense' };
+        if (answer.status === 'superseded' || answer.status === 'moved')
+          return { status: 'unknown', why: 'the record makes no sense' };
         if (answer.status !== 'not_run') return answer;
         // An error that is no refusal may have ended the script in the middle, before it wrote its record.
         if (isReply(error)) return { status: 'unknown', why: 'the script failed' };

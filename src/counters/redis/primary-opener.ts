@@ -31,15 +31,14 @@ export class PrimaryOpener {
     return this.#scripts!;
   }
 
-  /** The key of a lane, in the slot of the words that are taken from in it. */
+  /** The key of a lane that is in this slot, where there are several. */
   laneKey(slot: number, number: number): string {
     return laneKey(this.#prefix, this.#processId, number, this.#tag(slot));
   }
 
-  /** Where a cluster notes the newest generation of a slot; undefined where there is only one slot. */
-  slotKey(slot: number): string | undefined {
-    const tag = this.#tag(slot);
-    return tag === undefined ? undefined : slotKey(this.#prefix, tag);
+  /** Where a cluster notes the generations that have words in a slot. */
+  slotKey(slot: number): string {
+    return slotKey(this.#prefix, this.#tags.of(slot));
   }
 
   /**

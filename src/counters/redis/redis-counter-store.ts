@@ -23,7 +23,9 @@ import type {
 } from '../../core/counter-store.js';
 import { ceilingOf } from '../../core/counter-word.js';
 import type { RemovableWord } from '../../core/ledger.js';
+import { ClusterTakes } from './cluster-takes.js';
 import { closed, isReply } from './failures.js';
+import { grantArguments } from './grant-command.js';
 import { Histories, ServerRuns } from './histories.js';
 import { openKey, receiptKey, wordKey } from './keys.js';
 import { LaneTakes } from './lane-takes.js';
@@ -91,8 +93,11 @@ export class RedisCounterStore implements CounterStore {
   readonly #prefix: string;
   readonly #primaries: Primaries;
   readonly #histories: Histories;
-  readonly #takes: LaneTakes;
+  readonly #lanes: LaneTakes;
+  readonly #takes: LaneTakes | ClusterTakes;
   readonly #calls: ScriptCalls;
+  /** In a cluster: where the generations are noted that have words in the slot of a conversation. */
+  readonly #slotKeyOf: ((conversation: string) => string) | undefined;
   #closing: Promise<void> | undefined;
 
   /**
@@ -105,21 +110,17 @@ export class RedisCounterStore implements CounterStore {
     const settings = resolveOptions(options);
     const { prefix, target } = settings;
     const runs = new ServerRuns();
-    const opener = new PrimaryOpener({ prefix, runs, isCluster: target.kind === 'cluster' });
+    const isCluster = target.kind === 'cluster';
+    const opener = new PrimaryOpener({ prefix, runs, isCluster });
     this.#prefix = prefix;
     this.#histories = new Histories(runs);
     this.#primaries = primariesOf(settings, opener, this.#histories);
     this.#calls = new ScriptCalls(this.#primaries, () => opener.scripts);
-    this.#takes = new LaneTakes({
-      prefix,
-      maxConcurrent: settings.maxConcurrentTakes,
-      laneKey: (slot, number) => opener.laneKey(slot, number),
-      slotKey: (slot) => opener.slotKey(slot),
-      scripts: () => opener.scripts,
-      primaries: this.#primaries,
-    });
-    // In a cluster each slot has its own, and there are too many to open them all.
-    if (this.#primaries.slots === 1) opener.prepare = (connection) => this.#takes.openLanes(connection);
+    this.#lanes = new LaneTakes(settings, this.#primaries, opener);
+    this.#takes = isCluster ? new ClusterTakes(this.#primaries, this.#lanes, opener) : this.#lanes;
+    this.#slotKeyOf = isCluster ? (conversation) => opener.slotKey(this.slotOf(conversation)) : undefined;
+    // In a cluster it is known with a take where its lane can be.
+    if (!isCluster) opener.prepare = (connection) => this.#lanes.openLanes(connection);
     this.traits = { private: false, maxBatch: 1_000, slots: this.#primaries.slots };
     this.slotOf = this.#primaries.slotOf;
     if (this.#primaries.confirms !== undefined)
@@ -169,15 +170,11 @@ export class RedisCounterStore implements CounterStore {
    *
    * @param epoch - the history that the caller believes in, checked inside Redis, and its generation
    * @param grants - at most 1,000, of distinct conversations
-   * @returns for each grant whether it was applied; `stale`; or `lost` when they may have been applied: look again
+   * @returns for each grant whether it was applied; `stale`; `fenced`; or `lost` when they may have been applied: look again
    * @throws TidemarkError `counter_unavailable` (they were not applied and never will be), `counter_unsupported`, `closed`
    */
   async grant(epoch: Epoch, grants: readonly Grant[]): Promise<GrantReply> {
-    const args: string[] = [];
-    for (const { block, mode, expiresAtStoreTimeMs } of grants) {
-      args.push(mode, String(block.start), String(block.end), String(expiresAtStoreTimeMs));
-    }
-    const keys = grants.map(({ conversation }) => this.#wordKey(conversation, epoch));
+    const { keys, args } = grantArguments(grants, epoch, this.#prefix, this.#slotKeyOf);
     const outcome = await this.#calls.attempt('grant', epoch, grants[0]?.conversation, keys, args);
     if ('lost' in outcome) return { status: 'lost', cause: outcome.lost };
     return decodeGrant(outcome.reply, grants.length);
@@ -373,10 +370,10 @@ export class RedisCounterStore implements CounterStore {
   }
 
   async #close(): Promise<void> {
-    this.#takes.close();
+    this.#lanes.close();
     this.#calls.close();
     await this.#primaries.close(async (connection) => {
-      await this.#takes.removeLanes(connection);
+      await this.#lanes.removeLanes(connection);
       // Answers come in order: behind this one nothing is under way. What could not be removed expires.
       await connection.call(['TIME']);
     });

@@ -35,6 +35,7 @@ const maxQuotedLength = 200;
 const maxQuotedFields = 20;
 const canonicalInteger = /^(?:0|[1-9]\d{0,15})$/;
 const missing = { status: 'missing' } as const;
+const moved = { status: 'moved' } as const;
 const fresh = { status: 'fresh' } as const;
 const oneFresh: readonly ClaimResult[] = Object.freeze([fresh]);
 /** As track.lua writes them. */
@@ -43,6 +44,8 @@ const openTake = /^(?:hold )?(\d{1,12}) (\d{1,12}) \d+$/;
 /** What a take or a recall answered. */
 export type TakeAnswer =
   | Exclude<TakeReply, { status: 'lost' }>
+  /** It has not run: another primary has the slot of the lane. */
+  | { readonly status: 'moved' }
   /** It has not run and never will. */
   | { readonly status: 'not_run' }
   /** Nor will it: the lane's record is of a later take. */
@@ -60,7 +63,7 @@ export function decodeTake(reply: unknown, plan: TakePlan): TakeAnswer {
   const fields = asArray(reply);
   const status = fields[0];
   if (status === 'STALE') return { status: 'stale', history: textOf(fields[1]) };
-  if (status === 'FENCED' && isCount(fields[1])) return { status: 'fenced', newerGeneration: fields[1] };
+  if (status === 'MOVED') return { status: 'moved' };
   if (status === 'NOT_RUN') return { status: 'not_run' };
   if (status === 'LOST') return { status: 'unknown', why: 'the record of the lane is gone' };
   if (status === 'SUPERSEDED') return { status: 'superseded' };
@@ -74,15 +77,21 @@ export function decodeTake(reply: unknown, plan: TakePlan): TakeAnswer {
     const request = requests[place]!;
     const index = order === undefined ? place : order[place]!;
     const field = fields[place + 2];
-    if (place >= claimed + messages) results[index] = takeResult(field, request.count);
+    if (isMoved(field)) results[index] = moved;
+    else if (place >= claimed + messages) results[index] = takeResult(field, request.count);
     else if (place >= claimed) results[index] = messageResult(field);
     else {
-      const end = nextClaim + request.claims!.calls.length;
-      results[index] = claimedResult(field, request, fields.slice(nextClaim, end));
-      nextClaim = end;
+      const found = fields.slice(nextClaim, nextClaim + request.claims!.calls.length);
+      results[index] = claimedResult(field, request, found);
     }
+    if (place < claimed) nextClaim += request.claims!.calls.length;
   }
   return { status: 'done', results, storeTimeMs };
+}
+
+/** How a cluster answers for a word that is elsewhere. */
+function isMoved(field: unknown): boolean {
+  return Array.isArray(field) && field[0] === 0;
 }
 
 /** Of a request for one number and one message id. */
@@ -135,6 +144,8 @@ function wordOf(packed: number): CounterWord | undefined {
 
 /** Reads the reply of grant.lua. */
 export function decodeGrant(reply: unknown, count: number): GrantReply {
+  if (Array.isArray(reply) && reply[0] === 'FENCED' && isCount(reply[1]))
+    return { status: 'fenced', newerGeneration: reply[1] };
   const fields = fieldsOf('grant', reply, count);
   if ('history' in fields) return fields;
   const results = fields.results.map((result): GrantResult => (result === 1 ? 'granted' : 'refused'));

@@ -110,7 +110,12 @@ async function tryEverything(
   const lane = laneKey(prefix, processId, 'probe', tag);
   const word = `${lane}:word`;
   const ttlMs = String(probeTtlMs);
-  await connection.call(['EVALSHA', scripts.take.sha, '2', lane, word, history, '1', ttlMs, '1']);
+  const call = [history, '1', ttlMs];
+  const command =
+    tag === undefined
+      ? ['EVALSHA', scripts.take.sha, '2', lane, word, ...call, '1']
+      : ['EVALSHA', scripts.take.sha, '0', ...call, '1 2', lane, word];
+  await connection.call(command);
   // Each of these finds nothing to do.
   await connection.call(['ZADD', `${lane}:open`, 'XX', '0', '0']);
   await connection.call(['ZRANGE', `${lane}:open`, '0', '0']);

@@ -58,7 +58,7 @@ function isMessage({ count, claims }: TakeRequest, ttlMs: number): boolean {
   return count === 1 && claims!.calls[0]!.tracked === false && claims!.receiptTtlMs === ttlMs;
 }
 
-/** Everything that take.lua is given, keys first. */
+/** Everything that take.lua is given. */
 export function takeArguments(
   plan: TakePlan,
   parts: {
@@ -69,29 +69,21 @@ export function takeArguments(
     readonly generation: number;
     readonly number: number;
     readonly laneTtl: string;
-    /** In a cluster: where the newest generation is noted that has taken numbers in the slot. */
-    readonly slotKey: string | undefined;
+    /** The conversations may be of several slots. */
+    readonly isCluster: boolean;
   },
 ): string[] {
   const { requests, claimed, messages } = plan;
-  const { prefix, generation } = parts;
-  const args = ['EVALSHA', parts.sha, '', parts.lane];
-  for (let place = 0; place < requests.length; place += 1)
-    args.push(wordKey(prefix, requests[place]!.conversation, generation));
-  for (let place = 0; place < claimed; place += 1)
-    pushClaimKeys(args, prefix, requests[place]!.conversation, requests[place]!.claims!);
-  for (let place = claimed; place < claimed + messages; place += 1) {
-    const { conversation, claims } = requests[place]!;
-    args.push(receiptKey(prefix, conversation, claims!.calls[0]!.messageId!));
-  }
+  const keys = [parts.lane];
+  pushKeys(keys, plan, parts);
   const words = String(requests.length);
-  if (parts.slotKey !== undefined) args.push(parts.slotKey);
-  args[2] = String(args.length - 3);
-  args.push(parts.history, String(parts.number), parts.laneTtl);
-  args.push(parts.slotKey === undefined ? words : `${words} ${generation}`);
+  const call = [parts.history, String(parts.number), parts.laneTtl];
+  const args = parts.isCluster
+    ? ['EVALSHA', parts.sha, '0', ...call, `${words} ${keys.length}`, ...keys]
+    : ['EVALSHA', parts.sha, String(keys.length), ...keys, ...call, words];
   if (claimed + messages > 0) {
     const ttlMs = messages === 0 ? 0 : requests[claimed]!.claims!.receiptTtlMs;
-    args.push(String(claimed), String(messages), String(generation), String(ttlMs));
+    args.push(String(claimed), String(messages), String(parts.generation), String(ttlMs));
   }
   for (let place = 0; place < claimed; place += 1)
     pushClaims(args, requests[place]!.count, requests[place]!.claims!);
@@ -101,6 +93,22 @@ export function takeArguments(
     args.push(String(takeStep(count)));
   }
   return args;
+}
+
+/** The words, and what the claims need. */
+function pushKeys(
+  keys: string[],
+  { requests, claimed, messages }: TakePlan,
+  { prefix, generation }: { readonly prefix: string; readonly generation: number },
+): void {
+  for (let place = 0; place < requests.length; place += 1)
+    keys.push(wordKey(prefix, requests[place]!.conversation, generation));
+  for (let place = 0; place < claimed; place += 1)
+    pushClaimKeys(keys, prefix, requests[place]!.conversation, requests[place]!.claims!);
+  for (let place = claimed; place < claimed + messages; place += 1) {
+    const { conversation, claims } = requests[place]!;
+    keys.push(receiptKey(prefix, conversation, claims!.calls[0]!.messageId!));
+  }
 }
 
 function pushClaimKeys(args: string[], prefix: string, conversation: string, { calls }: Claims): void {

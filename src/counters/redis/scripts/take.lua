@@ -3,19 +3,22 @@
 -- KEYS[1]   lane: keeps the reply of the last take that ran in it, so that a lost reply can be recalled
 -- KEYS[2…]  counter words: first those with claims, then those that take one number for one message id, then those that
 --           take more than one number, then the others; behind them, for each word with claims its open takes (if any
---           claim is tracked) and one receipt for each message id, and one receipt for each word with one message id; last,
---           in a cluster, the newest generation that has taken numbers in the slot
+--           claim is tracked) and one receipt for each message id, and one receipt for each word with one message id
 -- ARGV[1]   history that the caller believes in (master_replid)
 -- ARGV[2]   number of this take in its lane, rising
 -- ARGV[3]   time to live of the lane's record, milliseconds
--- ARGV[4]   how many counter words; in a cluster a space and the generation behind it
+-- ARGV[4]   how many counter words
 -- If there are keys of claims: how many words have claims, how many have one message id, the generation, the time to
 --           live of receipts of words with one message id in milliseconds; and for each word with claims: count, number
 --           of claims, time to live of its receipts, lease (0 when no claim is tracked), and for each claim its kind
 --           and offset: 'r0' with a receipt, 'b0' with a receipt and tracked, 't0' tracked, and then its count
 -- The rest  steps (n − n·10^12) of the words behind those with claims; where there is none, one number is taken
 --
--- Reply: {'STALE', history} · {'FENCED', newer generation} · {'SUPERSEDED'} · {'DONE', time, result…, claim result…}, one result for each word:
+-- In a cluster there are no KEYS, because those of several slots cannot be declared, although one primary serves them:
+-- ARGV[4] is '<words> <keys>', and the keys come behind it.
+--
+-- Reply: {'STALE', history} · {'MOVED'}: the lane is elsewhere · {'SUPERSEDED'} · {'DONE', time, result…, claim result…}, one
+-- result for each word:
 --   r > 0    taken; r is the word it left
 --   r == 0   nothing had to be taken: every message id has its number
 --   r == -1  missing; `time` is then this server's clock in milliseconds, otherwise 0
@@ -23,6 +26,7 @@
 --   text     'UNTRACKED': tracking has not begun; anything else: not a counter word, or not open takes, left as it was
 --   {n}      of a word with one message id: nothing had to be taken, the message id has the number n; {text}: its
 --            receipt is none
+--   {0}      in a cluster: its slot is elsewhere, or on the way there; nothing was taken
 -- and one for each claim of the words with claims: 0 fresh; n > 0 the number that the message id has; text: the receipt is none; and where r >= 0,
 -- n < 0 the number -n of a message id whose take is tracked and not open.
 -- An error reply means that nothing was taken.
@@ -32,19 +36,38 @@
 -- A receipt: the number. Open takes: a sorted set, see track.lua.
 local history = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
 if history ~= ARGV[1] then return {'STALE', history} end
+
+local KEYS, words, at = KEYS, tonumber(ARGV[4]), 5
+if not words then
+  local keys
+  words, keys = string.match(ARGV[4], '^(%d+) (%d+)$')
+  words, KEYS = tonumber(words), {}
+  for i = 1, tonumber(keys) do KEYS[i] = ARGV[4 + i] end
+  at = at + #KEYS
+end
+
+-- True for the error of a key that is not here: another primary has its slot, or the slot is on the way there.
+local function isElsewhere(message)
+  return string.find(message, 'non local key', 1, true) or string.find(message, 'rehashing of the slot', 1, true)
+    or string.find(message, 'slot not served', 1, true)
+end
+
 local record = redis.pcall('GET', KEYS[1])
-if type(record) == 'table' and not string.find(record.err, 'WRONGTYPE', 1, true) then return record end
+if type(record) == 'table' and not string.find(record.err, 'WRONGTYPE', 1, true) then
+  return isElsewhere(record.err) and {'MOVED'} or record
+end
 local ran = type(record) == 'string' and string.match(record, '^%d+')
 if ran and tonumber(ran) >= tonumber(ARGV[2]) then return {'SUPERSEDED'} end
 
 -- Locals, because the loop runs once for each conversation and a global costs a tenth of it.
-local call, pcall, type, KEYS, ARGV = redis.call, redis.pcall, type, KEYS, ARGV
+local call, pcall, type, ARGV = redis.call, redis.pcall, type, ARGV
 local UNIT, MAX_WORD = 1000000000000, 9000999999999999
 local ONE_STEP = '-999999999999'
 -- A legal word is at most this after its step; for one number, MAX_WORD - 999999999999.
 local ONE_LIMIT = 9000000000000000
 -- Up to this last number, no ceiling is above the last number of all.
 local HIGH = UNIT - 9001
+local ELSEWHERE = {0}
 local reply = {'DONE', 0}
 -- What a server says that refuses writes: it refuses the first one, and nothing was taken then.
 local refusal
@@ -71,6 +94,7 @@ local function take(key, step, limit, n)
   local word = pcall('INCRBY', key, step)
   if type(word) == 'table' then
     local message = word.err
+    if isElsewhere(message) then return ELSEWHERE end
     local isForeign = string.find(message, 'WRONGTYPE', 1, true) or string.find(message, 'not an integer', 1, true)
       or string.find(message, 'overflow', 1, true)
     if not isForeign and not hasWritten then refusal = word end
@@ -84,22 +108,7 @@ local function take(key, step, limit, n)
   return word
 end
 
-local words, keys = tonumber(ARGV[4]), #KEYS
--- In a cluster: the generation, if the slot has seen no take of it.
-local unnoted
-if not words then
-  words, unnoted = string.match(ARGV[4], '^(%d+) (%d+)$')
-  words, unnoted = tonumber(words), tonumber(unnoted)
-  -- The slot may have been elsewhere meanwhile, and come back with words that are old (I6).
-  local noted = pcall('GET', KEYS[keys])
-  if type(noted) == 'table' and not string.find(noted.err, 'WRONGTYPE', 1, true) then return noted end
-  local isNote = type(noted) == 'string' and #noted <= 12 and string.find(noted, '^[1-9]%d*$')
-  local newest = isNote and tonumber(noted) or 0
-  if newest > unnoted then return {'FENCED', newest} end
-  if newest == unnoted then unnoted = nil end
-  keys = keys - 1
-end
-local at, unclaimed, claimResults = 5, 2, nil
+local unclaimed, claimResults, generation = 2, nil, nil
 
 -- Takes for the words with claims, which come first. In a function, because the others do not need what is made here.
 local function takeAllClaimed()
@@ -116,11 +125,12 @@ local function takeAllClaimed()
 
   -- Takes for one word what its claims leave to be taken, and keeps what they ask for.
   local function takeClaimed(word, open, count, claims, ttl, lease)
-    local before, repeated = #claimResults, 0
+    local before, repeated, isAway = #claimResults, 0, false
     for c, claim in ipairs(claims) do
       local known = claim.receipt and pcall('GET', claim.receipt)
       local result = 0
       if type(known) == 'table' then
+        if isElsewhere(known.err) then isAway = true end
         result = known.err
       elseif known then
         result = #known <= 12 and string.find(known, '^[1-9]%d*$') and tonumber(known) or known
@@ -129,13 +139,14 @@ local function takeAllClaimed()
       if result == 0 then claim.offset = claim.offset - repeated else repeated = repeated + 1 end
       claimResults[before + c] = result
     end
+    if isAway then return ELSEWHERE end
     count = count - repeated
     local begun, now, expires, taken = true, nil, nil, 0
     if open then
-      local generation = pcall('ZRANGE', open, 0, 0)
-      if generation.err then return generation.err end
-      begun = generation[1] == ARGV[7]
-      if not begun and generation[1] and not string.find(generation[1], '^%d+$') then return generation[1] end
+      local first = pcall('ZRANGE', open, 0, 0)
+      if first.err then return isElsewhere(first.err) and ELSEWHERE or first.err end
+      begun = first[1] == generation
+      if not begun and first[1] and not string.find(first[1], '^%d+$') then return first[1] end
       local time = call('TIME')
       now = time[1] * 1000 + math.floor(time[2] / 1000)
       expires = string.format('%d', now + tonumber(lease))
@@ -201,18 +212,20 @@ local function takeAllClaimed()
   local function takeForMessage(word, receipt, ttl)
     local taken = take(word, ONE_STEP, ONE_LIMIT, 1)
     local isTaken = type(taken) == 'number' and taken > 0
-    if isTaken and call('SET', receipt, string.format('%d', taken % UNIT), 'PX', ttl, 'NX') then return taken end
+    local kept = isTaken and pcall('SET', receipt, string.format('%d', taken % UNIT), 'PX', ttl, 'NX')
+    if kept and kept.ok then return taken end
+    if kept and not isElsewhere(kept.err) then error(kept.err) end
     local known = pcall('GET', receipt)
     if not known then return taken end
     if isTaken then undo(word, ONE_STEP) end
-    if type(known) == 'table' then return {known.err} end
+    if type(known) == 'table' then return isElsewhere(known.err) and ELSEWHERE or {known.err} end
     return {#known <= 12 and string.find(known, '^[1-9]%d*$') and tonumber(known) or known}
   end
 
-  claimResults = {}
-  local claimed, single, ttl = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[8]
+  claimResults, generation = {}, ARGV[at + 2]
+  local claimed, single, ttl = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), ARGV[at + 3]
   local key = words + 2
-  at = 9
+  at = at + 4
   for i = 2, claimed + 1 do
     key, at = readClaimed(i, key, at)
     if refusal then return refusal end
@@ -224,7 +237,7 @@ local function takeAllClaimed()
   end
 end
 
-if keys > words + 1 then
+if #KEYS > words + 1 then
   local refused = takeAllClaimed()
   if refused then return refused end
 end
@@ -242,13 +255,6 @@ for i = unclaimed, words + 1 do
 end
 if claimResults then
   for i = 1, #claimResults do reply[words + 2 + i] = claimResults[i] end
-end
-for i = 1, unnoted and words or 0 do
-  local taken = reply[i + 2]
-  if type(taken) == 'number' and taken > 0 then
-    call('SET', KEYS[#KEYS], string.format('%d', unnoted))
-    break
-  end
 end
 call('SET', KEYS[1], ARGV[2] .. ' ' .. cmsgpack.pack(reply), 'PX', ARGV[3])
 return reply
