@@ -25,7 +25,7 @@ export const reasons: Readonly<Record<string, string>> = {
   'hot redisCpuUsPerNumber incr':
     'at this rate a script call carries a few hundred numbers at most: those under way, shared among the script calls under way.',
   'cluster redisCpuUsPerNumber incr':
-    'one script call can name one slot only, and 100,000 conversations that are used equally often hardly ever share one: each number is a script call of its own.',
+    'each primary gets a third of the calls under way, so fewer words share what a script call costs by itself; and a refill is a script call of its own, because its conversation is alone in its slot.',
   'hot ledgerRowsPer1000': 'blocks are 4,500 numbers at most, and grow to that by doubling.',
   'zipf ledgerRowsPer1000': 'most conversations are used so seldom that their blocks are small.',
   'private-chats ledgerRowsPer1000': 'the first block has 64 numbers.',

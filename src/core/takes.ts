@@ -34,7 +34,7 @@ export interface TakeFindings {
   onAbandoned(state: ConversationState, range: SequenceRange, epoch: Epoch, tracked: boolean): void;
   /** The same with a message id: whoever sends the message again will have the number. */
   onUnclaimed(state: ConversationState, range: SequenceRange, epoch: Epoch): void;
-  /** What came of a take has been told to its calls. */
+  /** What came of a take has been told to its calls, and its slot has another epoch by now, or none that is known. */
   onAnswered(slot: number, epoch: Epoch): void;
 }
 
@@ -184,7 +184,8 @@ export class Takes {
         for (let index = 0; index < states.length; index += 1) {
           this.#handle(epoch, states[index]!, requests[index]!, reply.results[index]!, reply.storeTimeMs);
         }
-        this.#forEachSlot(states, ([{ slot }]) => this.#findings.onAnswered(slot, epoch));
+        if (states.some(({ slot }) => this.#epochs.of(slot) !== epoch))
+          this.#forEachSlot(states, ([{ slot }]) => this.#findings.onAnswered(slot, epoch));
       } else {
         for (const state of states) state.endTake();
         this.#forEachSlot(states, (ofSlot) => {
