@@ -43,6 +43,7 @@ const figureTexts: Partial<Record<FigureName | FootprintName, readonly [what: st
 };
 const besideTexts: Readonly<Record<string, string>> = {
   incr: 'node-redis INCR',
+  'incr-cluster': 'node-redis INCR, cluster',
   ioredis: 'ioredis with autopipelining',
   'redis-benchmark': 'redis-benchmark -P 64',
   'redis-deep': 'redis-server, -c 50 -P 64',
@@ -69,6 +70,7 @@ export const aims: readonly Aim[] = [
   aim('single', 'p50Us', '≤', 1.3, 'incr'),
   aim('uniform', 'redisCpuUsPerNumber', '≤', 1.3, 'incr'),
   aim('hot', 'redisCpuUsPerNumber', '≤', 0.01, 'incr'),
+  aim('cluster', 'redisCpuUsPerNumber', '≤', 2, 'incr-cluster'),
   aim('cluster', 'redisCpuUsPerNumber', '≤', 2, 'incr'),
   aim('hot', 'ledgerRowsPer1000', '≤', 0.5),
   aim('zipf', 'ledgerRowsPer1000', '≤', 10),
