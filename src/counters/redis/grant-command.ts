@@ -13,9 +13,10 @@ export function grantArguments(
   slotKeyOf: ((conversation: string) => string) | undefined,
 ): { readonly keys: readonly string[]; readonly args: readonly string[] } {
   const keys = grants.map(({ conversation }) => wordKey(prefix, conversation, generation));
-  const args = [slotKeyOf === undefined ? '' : String(generation)];
+  const slotKey = grants[0] === undefined ? undefined : slotKeyOf?.(grants[0].conversation);
+  const args = [slotKey === undefined ? '' : String(generation)];
   for (const { block, mode, expiresAtStoreTimeMs } of grants)
     args.push(mode, String(block.start), String(block.end), String(expiresAtStoreTimeMs));
-  if (slotKeyOf !== undefined && grants[0] !== undefined) keys.push(slotKeyOf(grants[0].conversation));
+  if (slotKey !== undefined) keys.push(slotKey);
   return { keys, args };
 }

@@ -33,7 +33,7 @@ export interface RedisCounterStoreOptions {
   readonly prefix?: string;
   /** A connection that has not answered for this long is given up, 50 to 60,000 ms; 2,000 by default. */
   readonly replyTimeoutMs?: number;
-  /** Takes under way at once, 1 to 16, in a cluster for each slot; a further one waits. 8 by default. */
+  /** Takes under way at once, 1 to 16, in a cluster for each primary; a further one waits. 8 by default. */
   readonly maxConcurrentTakes?: number;
 }
 
