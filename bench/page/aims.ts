@@ -126,6 +126,9 @@ export function verdictOf(
   return short <= 0 ? 'met' : `missed by ${figureText(Math.max(1, Math.round(short * 100)))} %`;
 }
 
+const weighed =
+  'What was weighed against that, and left, is in [decision 18](decisions/0018-ways-to-be-faster-that-were-left.md).';
+
 /** The table of the aims, and why what is missed is missed. */
 export function renderAims(results: Results): string {
   const rows = aims.map((aim) => {
@@ -140,7 +143,7 @@ export function renderAims(results: Results): string {
   const missed = rows.filter(({ verdict }) => verdict.startsWith('missed'));
   if (missed.length === 0) return table;
   const why = missed.map(({ aim }) => `- **${aim.text}**: ${reasons[aim.key]}\n`);
-  return `${table}\nWhy those that are missed are missed:\n\n${why.join('')}`;
+  return `${table}\nWhy those that are missed are missed:\n\n${why.join('')}\n${weighed}\n`;
 }
 
 export function peerOf(results: Results, workload: WorkloadName, peer: string): PeerResult | undefined {
