@@ -1,6 +1,6 @@
 import type { CounterStore } from './counter-store.js';
 
-/** Groups things by the slot of their conversation, in order: one call to the counter store names one slot only. */
+/** Groups things by the slot of their conversation, in order: most calls to the counter store name one slot only. */
 export function groupBySlot<T>(
   counters: Pick<CounterStore, 'traits' | 'slotOf'>,
   items: readonly T[],

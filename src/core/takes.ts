@@ -10,7 +10,7 @@ import { asTidemarkError, type Epochs } from './epochs.js';
 import { ImmediateTakes } from './immediate-takes.js';
 import { maxCountPerCall, type ResolvedOptions } from './options.js';
 import { printable } from './quote.js';
-import { groupBy } from './slots.js';
+import { groupBySlot } from './slots.js';
 import { type TakeQueue, TakeQueues } from './take-queues.js';
 
 /** Delay before the next take after the store could not be reached: doubles from the first to the second, in ms. */
@@ -185,13 +185,13 @@ export class Takes {
           this.#handle(epoch, states[index]!, requests[index]!, reply.results[index]!, reply.storeTimeMs);
         }
         if (states.some(({ slot }) => this.#epochs.of(slot) !== epoch))
-          this.#forEachSlot(states, ([{ slot }]) => this.#findings.onAnswered(slot, epoch));
+          for (const [first] of this.#bySlot(states)) this.#findings.onAnswered(first!.slot, epoch);
       } else {
         for (const state of states) state.endTake();
-        this.#forEachSlot(states, (ofSlot) => {
-          if (reply.status === 'stale') this.#epochs.stale(ofSlot[0].slot, epoch);
+        for (const ofSlot of this.#bySlot(states)) {
+          if (reply.status === 'stale') this.#epochs.stale(ofSlot[0]!.slot, epoch);
           else this.#findings.onLost(ofSlot, epoch);
-        });
+        }
       }
     } catch (error) {
       for (const state of states) state.endTake();
@@ -204,12 +204,8 @@ export class Takes {
   }
 
   /** What is found out of a take counts for each of its slots. */
-  #forEachSlot(
-    states: readonly ConversationState[],
-    tell: (ofSlot: readonly [ConversationState, ...ConversationState[]]) => void,
-  ): void {
-    const slots = this.#counters.traits.slots === 1 ? [states] : groupBy(states, ({ slot }) => slot);
-    for (const ofSlot of slots) tell(ofSlot as [ConversationState, ...ConversationState[]]);
+  #bySlot(states: readonly ConversationState[]): readonly (readonly ConversationState[])[] {
+    return groupBySlot(this.#counters, states, ({ key }) => key);
   }
 
   #handle(

@@ -5,6 +5,7 @@ import type { ConnectionChange, Epoch, TakeReply } from '../../src/core/counter-
 import { RedisCounterStore } from '../../src/counters/redis/redis-counter-store.js';
 import { TidemarkError } from '../../src/errors.js';
 import { startProxy, type TcpProxy } from '../support/proxy.js';
+import { Random } from '../support/random.js';
 import { seed } from '../support/runs.js';
 import { freePort, type RedisServer, startRedis } from '../support/servers.js';
 
@@ -36,7 +37,8 @@ afterEach(async () => {
 
 it('a lost reply is recalled: the very same numbers, dense, whatever was lost', async () => {
   console.log(`redis-lost-replies: seed ${seed}`);
-  const random = randomNumbers(seed);
+  const faultsFrom = new Random(seed);
+  const random = () => faultsFrom.next();
   const conversations = [await word(9_000), await word(9_000), await word(9_000)];
   const numbers = conversations.map(() => [] as number[]);
   let faults = 0;
@@ -347,15 +349,4 @@ async function until(condition: () => Promise<boolean>): Promise<void> {
   for (const deadline = Date.now() + 10_000; Date.now() < deadline; await sleep(5))
     if (await condition()) return;
   throw new Error('it did not happen within 10 s');
-}
-
-/** mulberry32: small, seeded, good enough to choose faults. */
-function randomNumbers(start: number): () => number {
-  let state = start;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

@@ -3,8 +3,7 @@ import type { RedisConnection } from './connection.js';
 import type { LaneTakes } from './lane-takes.js';
 import type { Primaries } from './primaries.js';
 import type { PrimaryOpener } from './primary-opener.js';
-
-const moved = { status: 'moved' } as const;
+import { moved } from './reply.js';
 
 /**
  * Takes for conversations of all slots of a primary, in one script call. The script finds out for itself which of the slots
@@ -45,16 +44,20 @@ export class ClusterTakes {
       if (reply.status === 'stale') this.#homes.delete(epoch.history);
       if (reply.status !== 'done') return reply;
       let next = 0;
-      const results = isSent.map((wasSent): TakeResult => (wasSent ? reply.results[next++]! : moved));
-      await this.#followAll(slots, isSent, results, connection);
+      const gone = new Set<number>();
+      const results = slots.map((slot, index): TakeResult => {
+        const result = isSent[index] ? reply.results[next++]! : moved;
+        if (isSent[index] && result.status === 'moved') gone.add(slot);
+        return result;
+      });
+      await Promise.all([...gone].map((slot) => this.#follow(slot, connection)));
       return { ...reply, results };
     }
   }
 
   /** Where the lane of a take is: with those before, as long as the same primary serves it. Undefined when all slots are away. */
   #homeOf({ history }: Epoch, slots: readonly number[], away: ReadonlySet<number>): number | undefined {
-    const candidates = slots.filter((slot) => !away.has(slot));
-    const served = candidates.find((slot) => this.#primaries.current(slot) !== undefined);
+    const served = slots.find((slot) => !away.has(slot) && this.#primaries.current(slot) !== undefined);
     const home = this.#homes.get(history);
     const isStillThere =
       home !== undefined &&
@@ -62,19 +65,9 @@ export class ClusterTakes {
       !away.has(home) &&
       this.#primaries.current(home) === this.#primaries.current(served);
     if (isStillThere) return home;
-    const found = served ?? candidates[0];
+    const found = served ?? slots.find((slot) => !away.has(slot));
     if (found !== undefined) this.#homes.set(history, found);
     return found;
-  }
-
-  async #followAll(
-    slots: readonly number[],
-    isSent: readonly boolean[],
-    results: readonly TakeResult[],
-    connection: RedisConnection,
-  ): Promise<void> {
-    const gone = slots.filter((_, index) => isSent[index] && results[index]!.status === 'moved');
-    await Promise.all([...new Set(gone)].map((slot) => this.#follow(slot, connection)));
   }
 
   /** Finds out where a slot has moved to: a script does not say it, and any other command does. */

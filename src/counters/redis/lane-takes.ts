@@ -5,7 +5,7 @@ import { type Lane, Lanes, laneTtlMs } from './lanes.js';
 import type { RedisSettings } from './options.js';
 import { failureOf, type Primaries } from './primaries.js';
 import type { PrimaryOpener } from './primary-opener.js';
-import { decodeTake, type TakeAnswer } from './reply.js';
+import { decodeTake, moved, type TakeAnswer } from './reply.js';
 import { planTake, type TakePlan, takeArguments } from './take-command.js';
 
 /** How often one call sends a take that certainly did not run, before it leaves the rest to the caller. */
@@ -123,7 +123,7 @@ export class LaneTakes {
         answer = decodeTake(await connection.runScript(take, this.#command(take.sha, sent)), plan);
         if (answer.status === 'done') connection.server.done(epoch.history, sentAtMs);
       } catch (error) {
-        if (this.#primaries.moved(slot, connection, error)) answer = { status: 'moved' };
+        if (this.#primaries.moved(slot, connection, error)) answer = moved;
         else {
           cause = connection.end?.cause ?? error;
           if (hasCertainlyNotRun(error)) throw failureOf(this.#primaries, connection, error);

@@ -35,7 +35,8 @@ const maxQuotedLength = 200;
 const maxQuotedFields = 20;
 const canonicalInteger = /^(?:0|[1-9]\d{0,15})$/;
 const missing = { status: 'missing' } as const;
-const moved = { status: 'moved' } as const;
+/** What a take says of a conversation whose slot is elsewhere. */
+export const moved = { status: 'moved' } as const;
 const fresh = { status: 'fresh' } as const;
 const oneFresh: readonly ClaimResult[] = Object.freeze([fresh]);
 /** As track.lua writes them. */
@@ -63,7 +64,7 @@ export function decodeTake(reply: unknown, plan: TakePlan): TakeAnswer {
   const fields = asArray(reply);
   const status = fields[0];
   if (status === 'STALE') return { status: 'stale', history: textOf(fields[1]) };
-  if (status === 'MOVED') return { status: 'moved' };
+  if (status === 'MOVED') return moved;
   if (status === 'NOT_RUN') return { status: 'not_run' };
   if (status === 'LOST') return { status: 'unknown', why: 'the record of the lane is gone' };
   if (status === 'SUPERSEDED') return { status: 'superseded' };
